@@ -1,0 +1,1 @@
+//! AutoencoderKl and AutoencoderTiny for pyrograph.

@@ -1,0 +1,1 @@
+//! Blocks that the UNet and the autoencoder of pyrograph share.

@@ -1,0 +1,1 @@
+//! Reads the checkpoint files people share into named tensors.

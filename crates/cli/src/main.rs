@@ -1,0 +1,2 @@
+//! The program pyrograph.
+fn main() {}

@@ -1,0 +1,1 @@
+//! CLIP for pyrograph: BPE tokenizer and text tower.

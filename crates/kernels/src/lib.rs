@@ -1,0 +1,19 @@
+//! The operations that pyrograph's models are made of, on [`burn::tensor::Tensor`].
+//!
+//! A model calls these instead of burn's own layers, so that an operation is made faster in one place. Every operation
+//! takes the layer that holds its weights and has a twin in [`reference`] made of plain burn operations.
+//!
+//! Normalisation statistics, softmax and every accumulation are float32, also when weights and activations are float16.
+
+mod activation;
+mod attention;
+mod conv2d;
+mod linear;
+mod norm;
+pub mod reference;
+
+pub use activation::{gelu, quick_gelu, silu};
+pub use attention::{Mask, attention};
+pub use conv2d::{conv2d, upsample_nearest_2x};
+pub use linear::{geglu, linear};
+pub use norm::{group_norm, group_norm_silu, layer_norm};

@@ -1,0 +1,1 @@
+//! Stable Diffusion in Rust on WebGPU.

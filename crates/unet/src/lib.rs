@@ -1,0 +1,1 @@
+//! UNet2dConditionModel for pyrograph.

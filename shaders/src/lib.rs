@@ -1,0 +1,1 @@
+//! WGSL compute stages of pyrograph.
