@@ -11,9 +11,11 @@ mod conv2d;
 mod linear;
 mod norm;
 pub mod reference;
+mod upsample;
 
 pub use activation::{gelu, quick_gelu, silu};
 pub use attention::{Mask, attention};
-pub use conv2d::{conv2d, upsample_nearest_2x};
+pub use conv2d::conv2d;
 pub use linear::{geglu, linear};
 pub use norm::{group_norm, group_norm_silu, layer_norm};
+pub use upsample::{upsample_nearest, upsample_nearest_2x};

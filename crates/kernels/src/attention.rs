@@ -1,0 +1,26 @@
+use burn::tensor::Tensor;
+
+use crate::reference;
+
+/// Which keys a query may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Every query sees every key.
+    None,
+    /// A query sees the keys up to its own position.
+    Causal,
+}
+
+/// Scaled dot-product attention, `softmax(q k^T / sqrt(head_dim)) v` ([Vaswani et al.](https://arxiv.org/abs/1706.03762)).
+///
+/// The softmax is float32 whatever the dtype. Without autodiff the full score matrix is never materialised for long
+/// sequences.
+///
+/// # Shapes
+/// - `q`: `[batch, heads, tokens, head_dim]`
+/// - `k`: `[batch, heads, keys, head_dim]`
+/// - `v`: `[batch, heads, keys, head_dim]`
+/// - output: `[batch, heads, tokens, head_dim]`
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Mask) -> Tensor<4> {
+    reference::attention(q, k, v, mask)
+}

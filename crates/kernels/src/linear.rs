@@ -1,0 +1,23 @@
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use crate::reference;
+
+/// `x W + b`, over the last dimension.
+///
+/// # Shapes
+/// - `x`: `[..., d_input]`
+/// - output: `[..., d_output]`
+pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
+    reference::linear(x, layer)
+}
+
+/// Gated GELU: `x` is projected to twice the width; the first half is multiplied by the exact GELU of the second
+/// ([Shazeer](https://arxiv.org/abs/2002.05202)).
+///
+/// # Shapes
+/// - `x`: `[batch, tokens, d_input]`
+/// - output: `[batch, tokens, d_output / 2]`
+pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
+    reference::geglu(x, proj)
+}

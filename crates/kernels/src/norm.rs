@@ -1,0 +1,30 @@
+use burn::nn::{GroupNorm, LayerNorm};
+use burn::tensor::Tensor;
+
+use crate::reference;
+
+/// Group normalisation ([Wu and He](https://arxiv.org/abs/1803.08494)) with float32 statistics; the result has the
+/// dtype of `x`.
+///
+/// # Shapes
+/// - `x` and output: `[batch, channels, height, width]`
+pub fn group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
+    reference::group_norm(x, norm)
+}
+
+/// [`group_norm`] followed by [`silu`](crate::silu), the pair that opens every convolution of a residual block.
+///
+/// # Shapes
+/// - `x` and output: `[batch, channels, height, width]`
+pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
+    reference::group_norm_silu(x, norm)
+}
+
+/// Layer normalisation ([Ba et al.](https://arxiv.org/abs/1607.06450)) over the last dimension with float32
+/// statistics; the result has the dtype of `x`.
+///
+/// # Shapes
+/// - `x` and output: `[batch, tokens, width]`
+pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+    reference::layer_norm(x, norm)
+}

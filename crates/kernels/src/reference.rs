@@ -1,0 +1,103 @@
+//! Every operation of this crate in the plainest burn operations: what the fast forms are compared with, and what runs
+//! under autodiff.
+
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, LayerNorm, Linear};
+use burn::tensor::module::{attention as burn_attention, interpolate};
+use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{DType, FloatDType, Tensor, activation};
+
+use crate::Mask;
+
+/// See [`crate::silu`].
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::silu(x)
+}
+
+/// See [`crate::gelu`].
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::gelu(x)
+}
+
+/// See [`crate::quick_gelu`].
+pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone() * activation::sigmoid(x * 1.702)
+}
+
+/// See [`crate::conv2d`].
+pub fn conv2d(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
+    conv.forward(x)
+}
+
+/// See [`crate::upsample_nearest_2x`].
+pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    upsample_nearest(x, [2 * height, 2 * width])
+}
+
+/// See [`crate::upsample_nearest`].
+pub fn upsample_nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+}
+
+/// See [`crate::linear`].
+pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
+    layer.forward(x)
+}
+
+/// See [`crate::geglu`].
+pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
+    let projected = linear(x, proj); // [batch, tokens, 2 width]
+    let mut halves = projected.chunk(2, 2).into_iter();
+    let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
+        unreachable!("a tensor chunked in two has two chunks")
+    };
+    value * gelu(gate)
+}
+
+/// See [`crate::group_norm`].
+pub fn group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    let dtype = x.dtype();
+    let x = to_f32(x).reshape([batch, norm.num_groups, channels / norm.num_groups * height * width]);
+    let mean = x.clone().mean_dim(2); // [batch, groups, 1]
+    let centred = x - mean;
+    let variance = centred.clone().square().mean_dim(2);
+    let normalised = centred / (variance + norm.epsilon).sqrt();
+    let mut y = normalised.reshape([batch, channels, height, width]);
+    if let Some(gamma) = &norm.gamma {
+        y = y * to_f32(gamma.val()).reshape([1, channels, 1, 1]);
+    }
+    if let Some(beta) = &norm.beta {
+        y = y + to_f32(beta.val()).reshape([1, channels, 1, 1]);
+    }
+    from_f32(y, dtype)
+}
+
+/// See [`crate::group_norm_silu`].
+pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
+    silu(group_norm(x, norm))
+}
+
+/// See [`crate::layer_norm`].
+pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
+    // burn widens float16 before it reduces.
+    norm.forward(x)
+}
+
+/// See [`crate::attention`].
+///
+/// burn chooses the algorithm: tiles where the backend has them, the full score matrix under autodiff.
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Mask) -> Tensor<4> {
+    let dtype = q.dtype();
+    let options = AttentionModuleOptions { is_causal: mask == Mask::Causal, ..Default::default() };
+    from_f32(burn_attention(to_f32(q), to_f32(k), to_f32(v), None, None, options), dtype)
+}
+
+fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if x.dtype() == DType::F32 { x } else { x.cast(FloatDType::F32) }
+}
+
+fn from_f32<const D: usize>(x: Tensor<D>, dtype: DType) -> Tensor<D> {
+    if dtype == DType::F32 { x } else { x.cast(FloatDType::from(dtype)) }
+}
