@@ -42,7 +42,6 @@ UNET_CASES = {
             "block_out_channels": (4, 4, 8, 8),
             "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
             "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-            "layers_per_block": 2,
         },
         [(5, 3), (9, 7), (8, 8)],
         [981, 21, 1],
@@ -70,7 +69,7 @@ UNET_CASES = {
         [(8, 8), (6, 8)],
         [250.5, 998.75],
     ),
-    "deep_transformer": ("two transformer blocks per attention", {"transformer_layers_per_block": 2}, [(8, 8)], [441]),
+    "deep_transformer": ("two layers per block, two transformer blocks per attention", {"transformer_layers_per_block": 2, "layers_per_block": 2}, [(8, 8)], [441]),
     "convolutional": (
         "attention in the middle block only, another epsilon",
         {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "norm_eps": 1e-3},
