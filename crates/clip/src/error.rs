@@ -1,0 +1,53 @@
+use tokenizers::Error as BpeError;
+
+/// What is wrong with a tokenizer's files, a text tower's configuration or a prompt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tokenizer file or `config.json` is not the JSON it should be.
+    #[error("{file}: {source}")]
+    Json {
+        /// The name that diffusers gives the file.
+        file: &'static str,
+        /// What the parser met, with line and column.
+        source: serde_json::Error,
+    },
+    /// A line of the merges is not two tokens whose concatenation is a token.
+    #[error("merges: line {line}, {text:?}: {reason}")]
+    Merge {
+        /// Counted from 1, the `#version` line included.
+        line: usize,
+        /// The line.
+        text: String,
+        /// What would be right.
+        reason: &'static str,
+    },
+    /// A special token has no id in the vocabulary.
+    #[error("vocabulary: the {role} {token:?} is missing among its {size} tokens")]
+    MissingToken {
+        /// `bos_token`, `eos_token`, `unk_token` or `pad_token`.
+        role: &'static str,
+        /// The token.
+        token: String,
+        /// Tokens in the vocabulary.
+        size: usize,
+    },
+    /// A field of a configuration is outside what a model can have.
+    #[error("{file}: {field} is {value}, {expected}")]
+    Field {
+        /// The name that diffusers gives the file.
+        file: &'static str,
+        /// The field's name in that file.
+        field: &'static str,
+        /// What the file says.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// The shipped merges could not be unpacked.
+    #[error("the CLIP vocabulary inside the program: {0}")]
+    Shipped(#[from] std::io::Error),
+    /// The BPE library refused a text or a vocabulary.
+    #[error("tokenizer: {0}")]
+    Bpe(BpeError),
+}

@@ -1,0 +1,138 @@
+use std::fmt;
+
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior};
+
+use crate::vocabulary::Vocabulary;
+use crate::{Error, TokenizerConfig};
+
+/// Words, contractions, single digits and runs of anything else; white space parts them and disappears.
+const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// CLIP's lower-cased byte-level BPE ([Radford et al.](https://arxiv.org/abs/2103.00020)), which gives the ids that
+/// `CLIPTokenizer` of transformers gives.
+#[derive(Clone)]
+pub struct Tokenizer {
+    bpe: tokenizers::Tokenizer,
+    bos: u32,
+    eos: u32,
+    pad: u32,
+    max_length: usize,
+    vocab_size: usize,
+}
+
+/// A prompt as the text tower reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// BOS, the prompt's tokens, EOS, padding: always the tokenizer's full length.
+    pub ids: Vec<u32>,
+    /// The end of the prompt, in its own words, when it did not fit.
+    pub dropped: Option<String>,
+}
+
+impl Tokenizer {
+    /// The vocabulary of every published CLIP, for checkpoints that bring no tokenizer, 77 tokens long.
+    ///
+    /// # Errors
+    /// When `pad_token` is not in the vocabulary.
+    pub fn clip(pad_token: &str) -> Result<Self, Error> {
+        let config = TokenizerConfig { pad_token: pad_token.to_owned(), ..TokenizerConfig::default() };
+        Self::new(Vocabulary::shipped()?, &config)
+    }
+
+    /// From the contents of `vocab.json` and `merges.txt`.
+    ///
+    /// # Errors
+    /// When a file is malformed, a merge names unknown tokens, or a special token is not in the vocabulary.
+    pub fn from_files(vocab_json: &str, merges_txt: &str, config: &TokenizerConfig) -> Result<Self, Error> {
+        Self::new(Vocabulary::from_files(vocab_json, merges_txt)?, config)
+    }
+
+    /// From the contents of `tokenizer.json`, of which the vocabulary and the merges are read: transformers 5 writes no
+    /// other file, and reads no more of it.
+    ///
+    /// # Errors
+    /// As [`Self::from_files`].
+    pub fn from_tokenizer_json(tokenizer_json: &str, config: &TokenizerConfig) -> Result<Self, Error> {
+        Self::new(Vocabulary::from_tokenizer_json(tokenizer_json)?, config)
+    }
+
+    fn new(vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
+        let size = vocabulary.ids.len();
+        let id = |role, token: &String| {
+            let missing = || Error::MissingToken { role, token: token.clone(), size };
+            vocabulary.ids.get(token).copied().ok_or_else(missing)
+        };
+        let bos = id("bos_token", &config.bos_token)?;
+        let eos = id("eos_token", &config.eos_token)?;
+        let pad = id("pad_token", &config.pad_token)?;
+        id("unk_token", &config.unk_token)?;
+        let vocab_size = vocabulary.ids.values().max().map_or(0, |&largest| largest as usize + 1);
+        let bpe = byte_pair_encoder(vocabulary, config).map_err(Error::Bpe)?;
+        Ok(Self { bpe, bos, eos, pad, max_length: config.model_max_length.max(2), vocab_size })
+    }
+
+    /// Encodes one prompt. Of a prompt that is too long the first `model_max_length - 2` tokens are kept.
+    ///
+    /// # Errors
+    /// When the BPE library gives up on the text, which no text is known to cause.
+    pub fn encode(&self, prompt: &str) -> Result<Encoding, Error> {
+        let tokens = self.bpe.encode(prompt, false).map_err(Error::Bpe)?;
+        let kept = tokens.len().min(self.max_length - 2);
+        let dropped = tokens.get_offsets().get(kept).map(|&(start, _)| text_from(prompt, start));
+        let mut ids = Vec::with_capacity(self.max_length);
+        ids.push(self.bos);
+        ids.extend(&tokens.get_ids()[..kept]);
+        ids.push(self.eos);
+        ids.resize(self.max_length, self.pad);
+        Ok(Encoding { ids, dropped })
+    }
+
+    /// One more than the largest id, so at most the text tower's `vocab_size`.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    /// Leaves the vocabulary out.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bos, eos, pad, max_length, vocab_size, bpe: _ } = self;
+        let mut fields = formatter.debug_struct("Tokenizer");
+        fields.field("bos", bos).field("eos", eos).field("pad", pad);
+        fields.field("max_length", max_length).field("vocab_size", vocab_size).finish_non_exhaustive()
+    }
+}
+
+/// The parts of transformers' `CLIPTokenizer`, in its order.
+fn byte_pair_encoder(vocabulary: Vocabulary, config: &TokenizerConfig) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let model = BPE::builder()
+        .vocab_and_merges(vocabulary.ids, vocabulary.merges)
+        .end_of_word_suffix("</w>".to_owned())
+        .unk_token(config.unk_token.clone())
+        .build()?;
+    let one_space = Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()), " ")?;
+    let words = Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true)?;
+    let bytes = ByteLevel::default().add_prefix_space(false);
+    let mut bpe = tokenizers::Tokenizer::new(model);
+    bpe.with_normalizer(Some(Normalizers::new(vec![NFC.into(), one_space.into(), Lowercase.into()])))?;
+    bpe.with_pre_tokenizer(Some(PreTokenizers::new(vec![words.into(), bytes.into()])));
+    bpe.add_special_tokens(special_tokens(config))?;
+    Ok(bpe)
+}
+
+/// Special tokens are recognised inside a prompt. The pad token is looked for before normalisation, the others after it:
+/// `<|ENDOFTEXT|>` is a special token unless it pads. The files of Stable Diffusion 1 and 2 say so.
+fn special_tokens(config: &TokenizerConfig) -> [AddedToken; 4] {
+    let normalized = |token: &String| AddedToken::from(token, true).normalized(*token != config.pad_token);
+    [&config.bos_token, &config.eos_token, &config.unk_token, &config.pad_token].map(normalized)
+}
+
+/// `text` from byte `start`; offsets inside a character, where a token is a part of it, are moved to its beginning.
+fn text_from(text: &str, start: usize) -> String {
+    text[text.floor_char_boundary(start)..].trim().to_owned()
+}

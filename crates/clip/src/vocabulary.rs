@@ -1,0 +1,120 @@
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use tokenizers::models::bpe::{Merges, Vocab};
+
+use crate::Error;
+
+/// CLIP's merges, see `assets/README.md`.
+const SHIPPED: &[u8] = include_bytes!("../assets/merges.txt.gz");
+
+/// Tokens with their ids, and the pairs that byte-pair encoding joins, most frequent first.
+pub(crate) struct Vocabulary {
+    pub(crate) ids: Vocab,
+    pub(crate) merges: Merges,
+}
+
+impl Vocabulary {
+    /// The vocabulary of every published CLIP: 49,408 tokens.
+    pub(crate) fn shipped() -> Result<Self, Error> {
+        let mut text = String::new();
+        GzDecoder::new(SHIPPED).read_to_string(&mut text)?;
+        let merges: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+        let tokens = byte_symbols()
+            .map(String::from)
+            .chain(byte_symbols().map(|symbol| format!("{symbol}</w>")))
+            .chain(merges.iter().map(|(left, right)| format!("{left}{right}")))
+            .chain(["<|startoftext|>".to_owned(), "<|endoftext|>".to_owned()]);
+        let ids = tokens.zip(0..).collect();
+        let merges = merges.into_iter().map(|(left, right)| (left.to_owned(), right.to_owned())).collect();
+        Ok(Self { ids, merges })
+    }
+
+    /// The contents of `vocab.json` (token to id) and `merges.txt` (two tokens a line).
+    pub(crate) fn from_files(vocab_json: &str, merges_txt: &str) -> Result<Self, Error> {
+        let ids = serde_json::from_str(vocab_json).map_err(|source| Error::Json { file: "vocab.json", source })?;
+        let merges = merges_txt.lines().enumerate().filter(|(_, text)| !text.starts_with("#version"));
+        let merges = merges.map(|(index, text)| parse_merge(index + 1, text, &ids)).collect::<Result<_, _>>()?;
+        Ok(Self { ids, merges })
+    }
+
+    /// The contents of `tokenizer.json`, the one file that transformers 5 writes.
+    pub(crate) fn from_tokenizer_json(json: &str) -> Result<Self, Error> {
+        let file: TokenizerJson =
+            serde_json::from_str(json).map_err(|source| Error::Json { file: "tokenizer.json", source })?;
+        let TokenizerJson { model: BpeJson { vocab: ids, merges } } = file;
+        let lines = merges.into_iter().map(MergeJson::into_line).enumerate();
+        let merges = lines.map(|(index, text)| parse_merge(index + 1, &text, &ids)).collect::<Result<_, _>>()?;
+        Ok(Self { ids, merges })
+    }
+}
+
+/// A character for every byte, in the order of their ids: printable bytes stand for themselves and come first, the
+/// others are moved above Latin-1 (Radford et al., "Language Models are Unsupervised Multitask Learners").
+fn byte_symbols() -> impl Iterator<Item = char> {
+    let moved = (0..256 - 188).filter_map(|index| char::from_u32(256 + index));
+    ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ').chain(moved)
+}
+
+/// The BPE library trusts merges, and panics where they make a token longer than the vocabulary's longest.
+fn parse_merge(line: usize, text: &str, ids: &Vocab) -> Result<(String, String), Error> {
+    let fail = |reason| Error::Merge { line, text: text.chars().take(80).collect(), reason };
+    let (left, right) = text.split_once(' ').ok_or_else(|| fail("two tokens with a space between are expected"))?;
+    if !ids.contains_key(left) || !ids.contains_key(right) {
+        return Err(fail("both tokens must be in the vocabulary"));
+    }
+    if !ids.contains_key(&format!("{left}{right}")) {
+        return Err(fail("the joined token must be in the vocabulary"));
+    }
+    Ok((left.to_owned(), right.to_owned()))
+}
+
+#[derive(Deserialize)]
+struct TokenizerJson {
+    model: BpeJson,
+}
+
+#[derive(Deserialize)]
+struct BpeJson {
+    vocab: Vocab,
+    merges: Vec<MergeJson>,
+}
+
+/// Before tokenizers 0.20 a merge was one string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MergeJson {
+    Line(String),
+    Pair(String, String),
+}
+
+impl MergeJson {
+    fn into_line(self) -> String {
+        match self {
+            Self::Line(line) => line,
+            Self::Pair(left, right) => format!("{left} {right}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// The digest that `tests/reference/clip.py` takes of the published `vocab.json`.
+    #[test]
+    fn the_shipped_vocabulary_is_the_published_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/clip_tokens.json");
+        let reference: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let vocabulary = Vocabulary::shipped().unwrap();
+        let mut tokens: Vec<_> = vocabulary.ids.iter().map(|(token, id)| (id, token)).collect();
+        tokens.sort();
+        assert!(tokens.iter().enumerate().all(|(row, (id, _))| row == **id as usize));
+        let text: String = tokens.iter().map(|(_, token)| format!("{token}\n")).collect();
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, reference["vocabulary_sha256"].as_str().unwrap());
+    }
+}
