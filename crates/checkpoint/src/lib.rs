@@ -1,1 +1,35 @@
-//! Reads the checkpoint files people share into named tensors.
+//! Files people share, read into named tensors and configurations.
+//!
+//! [`Checkpoint::open`] takes what Stable Diffusion 1.x and 2.x come in: a diffusers folder, or one `.safetensors` or `.ckpt` file in the
+//! layout of the original latent-diffusion code. Either way its networks have a `config.json` and tensors under diffusers' names, which
+//! [`load`] puts into a module. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
+//!
+//! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
+//! without ever calling what they name.
+
+mod cast;
+mod checkpoint;
+mod component;
+mod error;
+mod files;
+mod latents;
+mod ldm;
+mod load;
+mod pickle;
+mod safetensors_file;
+mod sharded;
+mod tokenizer;
+mod view;
+mod weights;
+
+pub use checkpoint::Checkpoint;
+pub use component::Component;
+pub use error::CheckpointError;
+pub use latents::{read_latents, save_tensors};
+pub use load::{LoadReport, load};
+pub use pickle::PickleFile;
+pub use safetensors_file::SafetensorsFile;
+pub use sharded::Sharded;
+pub use tokenizer::{TokenizerFiles, TokenizerSource};
+pub use view::{Part, View};
+pub use weights::{Dtype, TensorInfo, Weights, open_weights};

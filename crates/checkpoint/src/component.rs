@@ -1,0 +1,79 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::view::{Part, View};
+use crate::{CheckpointError, Weights, files, open_weights};
+
+/// One network of a checkpoint.
+#[derive(Debug)]
+pub struct Component {
+    /// What diffusers calls `config.json`; for single files what it would be.
+    pub config: Value,
+    /// The tensors under the names of diffusers' state dict; a text tower's without the leading `text_model.`.
+    pub weights: Box<dyn Weights>,
+}
+
+impl Component {
+    /// Opens a folder as diffusers and transformers write it: `config.json` and weights beside it.
+    ///
+    /// # Errors
+    /// When either is missing or broken.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        let config = folder.join("config.json");
+        if !config.is_file() {
+            return Err(CheckpointError::missing(folder, "has no config.json"));
+        }
+        let config = files::read_json(&config)?;
+        let weights: Arc<dyn Weights> = find_weights(folder)?.into();
+        Ok(Self {
+            config,
+            weights: Box::new(View::new(weights, |name| current_name(name).map(|name| (name, Part::Whole)))),
+        })
+    }
+}
+
+/// The files that hold weights, in the order in which they are looked for. `{}` stands for nothing, then for
+/// [`VARIANTS`].
+const FILES: [&str; 8] = [
+    "diffusion_pytorch_model{}.safetensors",
+    "diffusion_pytorch_model.safetensors.index{}.json",
+    "model{}.safetensors",
+    "model.safetensors.index{}.json",
+    "diffusion_pytorch_model{}.bin",
+    "diffusion_pytorch_model.bin.index{}.json",
+    "pytorch_model{}.bin",
+    "pytorch_model.bin.index{}.json",
+];
+
+const VARIANTS: [&str; 3] = ["", ".fp16", ".bf16"];
+
+fn find_weights(folder: &Path) -> Result<Box<dyn Weights>, CheckpointError> {
+    let pickle = |file: &str| file.contains(".bin");
+    let (pickles, safetensors): (Vec<&str>, Vec<&str>) = FILES.iter().partition(|file| pickle(file));
+    let candidates =
+        [safetensors, pickles].into_iter().flat_map(|files| VARIANTS.map(|variant| (variant, files.clone())));
+    let mut paths = candidates
+        .flat_map(|(variant, files)| files.into_iter().map(move |file| folder.join(file.replace("{}", variant))));
+    let path = paths.find(|path| path.is_file()).ok_or_else(|| {
+        CheckpointError::missing(folder, "has no weights (diffusion_pytorch_model.safetensors or model.safetensors)")
+    })?;
+    open_weights(&path)
+}
+
+/// Names of the first years' files and what they are now.
+const RENAMED: [(&str, &str); 4] =
+    [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
+
+/// The present name of a tensor; `None` for the token positions 0, 1, 2, ... that are no weights.
+fn current_name(name: &str) -> Option<String> {
+    if name.ends_with("position_ids") {
+        return None;
+    }
+    let name = name.strip_prefix("text_model.").unwrap_or(name);
+    if !name.contains(".attentions.") {
+        return Some(name.to_owned());
+    }
+    Some(RENAMED.iter().fold(name.to_owned(), |name, (old, new)| name.replace(old, new)))
+}

@@ -1,0 +1,56 @@
+use serde_json::{Value, json};
+
+use crate::Weights;
+
+/// What a UNet predicts, as far as a single file tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prediction {
+    /// Velocity instead of the noise.
+    velocity: bool,
+    /// A schedule that ends in pure noise (Lin et al., <https://arxiv.org/abs/2305.08891>).
+    zero_snr: bool,
+    version_2: bool,
+}
+
+/// The step at which Stable Diffusion 2 base, which predicts the noise, was published.
+const BASE_STEP: &str = "875000";
+
+impl Prediction {
+    /// Marks that trainers leave come first: empty tensors `v_pred` and `ztsnr`, or the metadata of
+    /// <https://github.com/Stability-AI/ModelSpec>. Without any, the rule of diffusers' single-file reader.
+    pub(crate) fn of(weights: &dyn Weights, version_2: bool, in_channels: usize) -> Self {
+        let velocity = match weights.note("modelspec.prediction_type") {
+            _ if weights.info("v_pred").is_some() => true,
+            Some(prediction) if prediction.starts_with('v') => true,
+            Some("epsilon") => false,
+            _ => version_2 && in_channels == 4 && weights.note("global_step") != Some(BASE_STEP),
+        };
+        Self { velocity, zero_snr: weights.info("ztsnr").is_some(), version_2 }
+    }
+
+    /// Height and width of the latent in training.
+    pub(crate) fn sample_size(self) -> usize {
+        if self.version_2 && self.velocity { 96 } else { 64 }
+    }
+
+    /// The file that the published folders of the version have.
+    pub(crate) fn scheduler_config(self) -> Value {
+        let mut config = json!({
+            "_class_name": if self.version_2 { "DDIMScheduler" } else { "PNDMScheduler" },
+            "num_train_timesteps": 1000,
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "trained_betas": null,
+            "prediction_type": if self.velocity { "v_prediction" } else { "epsilon" },
+            "set_alpha_to_one": false,
+            "skip_prk_steps": true,
+            "steps_offset": 1,
+            "clip_sample": false,
+        });
+        if self.zero_snr {
+            config["rescale_betas_zero_snr"] = json!(true);
+        }
+        config
+    }
+}

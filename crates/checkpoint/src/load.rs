@@ -1,0 +1,205 @@
+//! Weights into modules.
+
+use std::collections::BTreeSet;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Shape, Tensor};
+
+use crate::cast::{cast, transpose};
+use crate::{CheckpointError, Dtype, Weights};
+
+/// What loading found besides what it needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// The number of parameters that were filled.
+    pub loaded: usize,
+    /// Names in the file for which the module has no parameter.
+    pub unused: Vec<String>,
+}
+
+/// Fills all float parameters of a module with the tensors of the same names, cast to `dtype`.
+///
+/// Names are those of the fields, except that burn's `gamma` and `beta` of normalisations are `weight` and `bias` in files, and
+/// shapes are PyTorch's: the matrix of a [`Linear`](burn::nn::Linear) is `[out, in]` there, or a 1x1 convolution's kernel
+/// `[out, in, 1, 1]`.
+///
+/// Names, types and shapes are compared before anything is read. Then one tensor after the other is read, cast, and given
+/// to the module's device; the memory needed is the module in `dtype` and at most three times the largest tensor. A module whose
+/// parameters were never used has not made them yet, so that nothing is initialised in vain.
+///
+/// # Errors
+/// When a tensor is missing, has another shape or an integer type, cannot be read, or holds NaN or infinity or numbers too
+/// large for `dtype`. The module is then what it was before.
+///
+/// # Panics
+/// When `dtype` is no float type.
+pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> Result<LoadReport, CheckpointError> {
+    assert!(dtype.is_float(), "weights are loaded as a float type, not as {dtype:?}");
+    let mut check = Check { path: Path::default(), weights, found: BTreeSet::new(), problems: Vec::new() };
+    module.visit(&mut check);
+    let found = check.finish()?;
+    let mut fill = Fill { path: Path::default(), weights, dtype, error: None };
+    let filled = module.clone().map(&mut fill);
+    fill.error.map_or(Ok(()), Err)?;
+    *module = filled;
+    let unused = weights.names().into_iter().filter(|name| !found.contains(*name)).map(str::to_owned).collect();
+    Ok(LoadReport { loaded: found.len(), unused })
+}
+
+/// The place in a module at which a visitor or mapper is.
+#[derive(Default)]
+struct Path {
+    fields: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Path {
+    fn enter(&mut self, field: &str, container: &str) {
+        self.fields.push(field.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.fields.pop();
+        self.containers.pop();
+    }
+
+    /// The name of the parameter in files. The variants of an enum are no part of it.
+    fn name(&self) -> String {
+        let fields = self.fields.iter().zip(&self.containers);
+        let fields = fields.filter(|(_, container)| !container.starts_with("Enum:")).map(|(field, _)| field.as_str());
+        let mut names: Vec<_> = fields.collect();
+        if let Some(parameter) = names.last_mut() {
+            *parameter = match *parameter {
+                "gamma" => "weight",
+                "beta" => "bias",
+                other => other,
+            };
+        }
+        names.join(".")
+    }
+
+    fn is_matrix(&self) -> bool {
+        self.containers.last().is_some_and(|container| container == "Struct:Linear")
+            && self.fields.last().is_some_and(|field| field == "weight")
+    }
+}
+
+const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
+
+/// Compares what a module needs with what a file lists.
+struct Check<'a> {
+    path: Path,
+    weights: &'a dyn Weights,
+    found: BTreeSet<String>,
+    problems: Vec<CheckpointError>,
+}
+
+impl Check<'_> {
+    fn check(&mut self, shape: Shape) {
+        let name = self.path.name();
+        let problem = match self.weights.info(&name) {
+            None => Some("is missing".to_owned()),
+            Some(info) if !FLOATS.contains(&info.dtype) => {
+                Some(format!("has elements of type {}; weights are float16, bfloat16, float32 or float64", info.dtype))
+            }
+            Some(info) if !self.fits(&info.shape, &shape) => Some(format!(
+                "has the shape {:?}; the model's configuration asks for {:?}",
+                info.shape,
+                self.wanted(&shape)
+            )),
+            Some(_) => None,
+        };
+        match problem {
+            Some(problem) => self.problems.push(CheckpointError::tensor(self.weights.file(), &name, problem)),
+            None => drop(self.found.insert(name)),
+        }
+    }
+
+    fn wanted(&self, shape: &[usize]) -> Vec<usize> {
+        if self.path.is_matrix() { shape.iter().rev().copied().collect() } else { shape.to_vec() }
+    }
+
+    fn fits(&self, found: &[usize], shape: &[usize]) -> bool {
+        let matrix = found.strip_suffix(&[1, 1]).filter(|matrix| self.path.is_matrix() && matrix.len() == 2);
+        matrix.unwrap_or(found) == self.wanted(shape)
+    }
+
+    /// The first problem, with the number of the others.
+    fn finish(mut self) -> Result<BTreeSet<String>, CheckpointError> {
+        let others = self.problems.len().saturating_sub(1);
+        match self.problems.drain(..).next() {
+            None => Ok(self.found),
+            Some(CheckpointError::Tensor { file, tensor, problem }) if others > 0 => {
+                let problem = format!("{problem} ({others} more tensors are missing or of other types or shapes)");
+                Err(CheckpointError::Tensor { file, tensor, problem })
+            }
+            Some(problem) => Err(problem),
+        }
+    }
+}
+
+impl ModuleVisitor for Check<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.check(param.lazy_shape());
+    }
+}
+
+/// Replaces parameters, up to the first error.
+struct Fill<'a> {
+    path: Path,
+    weights: &'a dyn Weights,
+    dtype: DType,
+    error: Option<CheckpointError>,
+}
+
+impl Fill<'_> {
+    fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<Tensor<D>, CheckpointError> {
+        let name = self.path.name();
+        let wrong = |problem: String| CheckpointError::tensor(self.weights.file(), &name, problem);
+        let shape = param.lazy_shape();
+        let mut data = cast(self.weights.read(&name)?, self.dtype).map_err(wrong)?;
+        if self.path.is_matrix() {
+            data = transpose(data, [shape[1], shape[0]]).map_err(wrong)?;
+        }
+        if *data.shape() != shape {
+            return Err(wrong(format!("was read with the shape {:?} instead of {shape:?}", data.shape())));
+        }
+        Ok(Tensor::from_data(data, (&param.lazy_device(), self.dtype)))
+    }
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        match self.read(&param) {
+            Ok(tensor) => {
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use burn::tensor::TensorData;
+
+use crate::{CheckpointError, TensorInfo, Weights, files, open_weights};
+
+/// Weights that several files share, as their `*.index.json` says.
+#[derive(Debug)]
+pub struct Sharded {
+    file: String,
+    shards: BTreeMap<String, Box<dyn Weights>>,
+    shard_of: BTreeMap<String, String>,
+}
+
+impl Sharded {
+    /// Opens the index and every file it names.
+    ///
+    /// # Errors
+    /// When the index is broken, names files outside its own folder or that are not there, or tensors they do not have.
+    pub fn open(index: &Path) -> Result<Self, CheckpointError> {
+        let file = index.display().to_string();
+        let shard_of = read_index(index, &file)?;
+        let mut shards = BTreeMap::new();
+        for (tensor, shard) in &shard_of {
+            if !shards.contains_key(shard) {
+                shards.insert(shard.clone(), open_shard(index, &file, shard)?);
+            }
+            if !shards[shard].has(tensor) {
+                return Err(CheckpointError::tensor(
+                    &file,
+                    tensor,
+                    format!("is not in {shard}, where the index has it"),
+                ));
+            }
+        }
+        Ok(Self { file, shards, shard_of })
+    }
+
+    fn shard(&self, tensor: &str) -> Option<&dyn Weights> {
+        Some(self.shards[self.shard_of.get(tensor)?].as_ref())
+    }
+}
+
+fn read_index(index: &Path, file: &str) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let json = files::read_json(index)?;
+    serde_json::from_value(json["weight_map"].clone())
+        .map_err(|error| CheckpointError::format(file, format!("`weight_map` must give each tensor a file: {error}")))
+}
+
+/// A shard lies beside its index: a path that leads elsewhere is refused.
+fn open_shard(index: &Path, file: &str, shard: &str) -> Result<Box<dyn Weights>, CheckpointError> {
+    let mut components = Path::new(shard).components();
+    let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
+        return Err(CheckpointError::format(file, format!("names the file `{shard}`, which is not in its own folder")));
+    };
+    let path = index.with_file_name(shard);
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return Err(CheckpointError::format(file, format!("names `{shard}`, which holds no tensors")));
+    }
+    open_weights(&path)
+}
+
+impl Weights for Sharded {
+    fn file(&self) -> &str {
+        &self.file
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.shard_of.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        self.shard(name)?.info(name)
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData, CheckpointError> {
+        self.shard(name).ok_or_else(|| CheckpointError::tensor(&self.file, name, "is missing"))?.read(name)
+    }
+
+    fn note(&self, key: &str) -> Option<&str> {
+        self.shards.values().find_map(|shard| shard.note(key))
+    }
+}

@@ -1,0 +1,49 @@
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{CheckpointError, files};
+
+/// Where a checkpoint's tokenizer comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenizerSource {
+    /// The contents of its files.
+    Files(TokenizerFiles),
+    /// CLIP's own vocabulary, which every Stable Diffusion uses, with this token to fill up short prompts.
+    Clip {
+        /// `<|endoftext|>` for Stable Diffusion 1, `!` for 2.
+        pad_token: String,
+    },
+}
+
+/// The contents of a `tokenizer` folder. Either `vocab` and `merges` or `tokenizer` is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizerFiles {
+    /// `vocab.json` and `merges.txt`.
+    pub vocab_and_merges: Option<(String, String)>,
+    /// `tokenizer.json`, which newer versions of transformers write instead of or beside them.
+    pub tokenizer: Option<String>,
+    /// `tokenizer_config.json`.
+    pub config: Option<String>,
+    /// `special_tokens_map.json`; where both name a token, this one counts.
+    pub special_tokens_map: Option<String>,
+}
+
+impl TokenizerSource {
+    /// Reads a `tokenizer` folder; where it has no vocabulary, or is not there, CLIP's own.
+    pub(crate) fn open(folder: &Path, text_encoder: &Value) -> Result<Self, CheckpointError> {
+        let read = |file: &str| files::read_text_if_any(&folder.join(file));
+        let files = TokenizerFiles {
+            vocab_and_merges: read("vocab.json")?.zip(read("merges.txt")?),
+            tokenizer: read("tokenizer.json")?,
+            config: read("tokenizer_config.json")?,
+            special_tokens_map: read("special_tokens_map.json")?,
+        };
+        let has_vocabulary = files.vocab_and_merges.is_some() || files.tokenizer.is_some();
+        Ok(if has_vocabulary { Self::Files(files) } else { Self::clip(text_encoder["hidden_act"] == "gelu") })
+    }
+
+    pub(crate) fn clip(version_2: bool) -> Self {
+        Self::Clip { pad_token: if version_2 { "!" } else { "<|endoftext|>" }.to_owned() }
+    }
+}
