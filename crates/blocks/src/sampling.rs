@@ -1,0 +1,62 @@
+//! Halving and doubling of a feature map.
+
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::{Device, Tensor};
+use pyrograph_kernels::{conv2d, upsample_nearest};
+
+use crate::conv_3x3;
+
+/// A 3x3 convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct Downsample2d {
+    /// The convolution; its padding decides what becomes of odd sizes.
+    pub conv: Conv2d,
+}
+
+impl Downsample2d {
+    /// Pads one pixel on every side: `size` becomes `ceil(size / 2)`. The UNet's way.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        Self::with_padding(channels, PaddingConfig2d::Explicit(1, 1, 1, 1), device)
+    }
+
+    /// Pads one pixel at the bottom and on the right: `size` becomes `floor(size / 2)`. The autoencoder's way.
+    pub fn bottom_right(channels: usize, device: &Device) -> Self {
+        Self::with_padding(channels, PaddingConfig2d::Explicit(0, 0, 1, 1), device)
+    }
+
+    fn with_padding(channels: usize, padding: PaddingConfig2d, device: &Device) -> Self {
+        let conv = Conv2dConfig::new([channels, channels], [3, 3]).with_stride([2, 2]).with_padding(padding);
+        Self { conv: conv.init(device) }
+    }
+
+    /// # Shapes
+    /// `[batch, channels, height, width]` -> `[batch, channels, about height / 2, about width / 2]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        conv2d(x, &self.conv)
+    }
+}
+
+/// Nearest-neighbour enlargement, then a 3x3 convolution.
+#[derive(Module, Debug)]
+pub struct Upsample2d {
+    /// Keeps channels and size.
+    pub conv: Conv2d,
+}
+
+impl Upsample2d {
+    /// Makes the layer on `device`.
+    pub fn new(channels: usize, device: &Device) -> Self {
+        Self { conv: conv_3x3([channels, channels], device) }
+    }
+
+    /// Enlarges to `size` (height, width), which is the size of the skip connection to come: twice the input's, or one
+    /// less where the way down had an odd size.
+    ///
+    /// # Shapes
+    /// `[batch, channels, height, width]` -> `[batch, channels, size[0], size[1]]`
+    pub fn forward(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        conv2d(upsample_nearest(x, size), &self.conv)
+    }
+}
