@@ -1,1 +1,21 @@
-//! UNet2dConditionModel for pyrograph.
+//! [`UNet2dConditionModel`]: the network that predicts noise from a noisy latent, a time and a text.
+//!
+//! Latent Diffusion Models, Rombach et al. 2022 (<https://arxiv.org/abs/2112.10752>), in the shape that diffusers gives
+//! them: every size comes from `config.json`, every field has its state-dict name.
+
+mod config;
+mod down;
+mod mid;
+mod time;
+mod transformer;
+mod unet;
+mod up;
+
+pub use config::UNet2dConditionConfig;
+pub use down::DownBlock;
+pub use mid::MidBlock;
+pub use pyrograph_blocks::{ConfigError, PerBlock};
+pub use time::{TimestepEmbedding, timestep_features};
+pub use transformer::{BasicTransformerBlock, FeedForward, GegluProjection, Transformer2d};
+pub use unet::UNet2dConditionModel;
+pub use up::UpBlock;

@@ -1,0 +1,205 @@
+//! `unet/config.json`.
+
+use std::collections::HashMap;
+
+use pyrograph_blocks::{AttentionConfig, ConfigError, PerBlock, ResnetBlock2dConfig};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The configuration of a [`crate::UNet2dConditionModel`], with diffusers' defaults.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct UNet2dConditionConfig {
+    /// Latent height and width the model was trained on; the default picture size follows from it.
+    pub sample_size: Option<usize>,
+    /// Channels of the latent: 4, or 9 for inpainting.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// Whether the timestep features are `[cos, sin]` instead of `[sin, cos]`.
+    pub flip_sin_to_cos: bool,
+    /// Shifts the frequencies of the timestep features; 0 or 1 in practice.
+    pub freq_shift: f64,
+    /// `CrossAttnDownBlock2D` or `DownBlock2D`, the highest resolution first.
+    pub down_block_types: Vec<String>,
+    /// `UNetMidBlock2DCrossAttn` or `UNetMidBlock2D`.
+    pub mid_block_type: Option<String>,
+    /// `UpBlock2D` or `CrossAttnUpBlock2D`, the lowest resolution first.
+    pub up_block_types: Vec<String>,
+    /// Whether the first attention of a transformer block looks at the text too.
+    pub only_cross_attention: PerBlock<bool>,
+    /// Channels per block.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per down block; up blocks have one more.
+    pub layers_per_block: PerBlock<usize>,
+    /// Groups of the group normalisations.
+    pub norm_num_groups: usize,
+    /// Epsilon of the residual blocks' group normalisations.
+    pub norm_eps: f64,
+    /// Width of the text embeddings.
+    pub cross_attention_dim: PerBlock<usize>,
+    /// Transformer blocks per attention.
+    pub transformer_layers_per_block: PerBlock<usize>,
+    /// The number of heads, in spite of its name.
+    pub attention_head_dim: PerBlock<usize>,
+    /// Whether a transformer is entered by a linear layer (SD 2) or a 1x1 convolution (SD 1); the weights' values agree.
+    pub use_linear_projection: bool,
+    /// Whether attention is computed in float32.
+    pub upcast_attention: bool,
+    /// All other keys, which must have the values of [`FIXED`] if they are there.
+    #[serde(flatten)]
+    pub rest: HashMap<String, Value>,
+}
+
+/// Keys that diffusers knows and Stable Diffusion 1 and 2 leave at these values (JSON).
+const FIXED: [(&str, &str); 22] = [
+    ("act_fn", "\"silu\""),
+    ("addition_embed_type", "null"),
+    ("attention_type", "\"default\""),
+    ("center_input_sample", "false"),
+    ("class_embed_type", "null"),
+    ("conv_in_kernel", "3"),
+    ("conv_out_kernel", "3"),
+    ("cross_attention_norm", "null"),
+    ("downsample_padding", "1"),
+    ("dual_cross_attention", "false"),
+    ("encoder_hid_dim", "null"),
+    ("mid_block_scale_factor", "1"),
+    ("num_attention_heads", "null"),
+    ("num_class_embeds", "null"),
+    ("resnet_out_scale_factor", "1.0"),
+    ("resnet_skip_time_act", "false"),
+    ("resnet_time_scale_shift", "\"default\""),
+    ("reverse_transformer_layers_per_block", "null"),
+    ("time_cond_proj_dim", "null"),
+    ("time_embedding_act_fn", "null"),
+    ("time_embedding_dim", "null"),
+    ("time_embedding_type", "\"positional\""),
+];
+
+/// No Stable Diffusion has layers wider or lists longer than this; more is a broken file, not a model.
+const LARGEST: usize = 1 << 16;
+
+impl Default for UNet2dConditionConfig {
+    fn default() -> Self {
+        let names = |names: [&str; 4]| names.map(String::from).to_vec();
+        let cross_down = "CrossAttnDownBlock2D";
+        let cross_up = "CrossAttnUpBlock2D";
+        Self {
+            sample_size: None,
+            in_channels: 4,
+            out_channels: 4,
+            flip_sin_to_cos: true,
+            freq_shift: 0.0,
+            down_block_types: names([cross_down, cross_down, cross_down, "DownBlock2D"]),
+            mid_block_type: Some("UNetMidBlock2DCrossAttn".into()),
+            up_block_types: names(["UpBlock2D", cross_up, cross_up, cross_up]),
+            only_cross_attention: PerBlock::All(false),
+            block_out_channels: vec![320, 640, 1280, 1280],
+            layers_per_block: PerBlock::All(2),
+            norm_num_groups: 32,
+            norm_eps: 1e-5,
+            cross_attention_dim: PerBlock::All(1280),
+            transformer_layers_per_block: PerBlock::All(1),
+            attention_head_dim: PerBlock::All(8),
+            use_linear_projection: false,
+            upcast_attention: false,
+            rest: HashMap::new(),
+        }
+    }
+}
+
+impl UNet2dConditionConfig {
+    /// Checks that the configuration describes a network that can be built here.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let blocks = self.block_out_channels.len();
+        let sane = |size: usize| (1..=LARGEST).contains(&size);
+        let groups = self.norm_num_groups;
+        let check = ConfigError::unless;
+        check((1..=16).contains(&blocks), "block_out_channels", "must list 1 to 16 blocks")?;
+        check(sane(groups), "norm_num_groups", "must be a positive number")?;
+        let divisible = |&channels: &usize| sane(channels) && channels % groups == 0;
+        let problem = format!("must be positive multiples of norm_num_groups, {groups}");
+        check(self.block_out_channels.iter().all(divisible), "block_out_channels", problem)?;
+        check(sane(self.in_channels), "in_channels", "must be a positive number")?;
+        check(sane(self.out_channels), "out_channels", "must be a positive number")?;
+        check(self.sample_size.is_none_or(sane), "sample_size", "must be a positive number")?;
+        check(
+            self.layers_per_block.fits(blocks, |n| (1..=16).contains(&n)),
+            "layers_per_block",
+            per_block(blocks, "1 to 16"),
+        )?;
+        check(
+            self.cross_attention_dim.fits(blocks, sane),
+            "cross_attention_dim",
+            per_block(blocks, "a positive number"),
+        )?;
+        check(
+            self.only_cross_attention.fits(blocks, |_| true),
+            "only_cross_attention",
+            per_block(blocks, "true or false"),
+        )?;
+        let layers = &self.transformer_layers_per_block;
+        check(
+            layers.fits(blocks, |n| (1..=64).contains(&n)),
+            "transformer_layers_per_block",
+            per_block(blocks, "1 to 64"),
+        )?;
+        check(
+            self.attention_head_dim.fits(blocks, sane),
+            "attention_head_dim",
+            per_block(blocks, "a number of heads"),
+        )?;
+        let heads_divide = |block: usize| self.block_out_channels[block] % self.attention_head_dim.get(block) == 0;
+        let problem = "is the number of heads and must divide block_out_channels";
+        check((0..blocks).all(heads_divide), "attention_head_dim", problem)?;
+        self.validate_types(blocks)?;
+        FIXED.iter().try_for_each(|&(key, value)| self.validate_fixed(key, value))
+    }
+
+    fn validate_types(&self, blocks: usize) -> Result<(), ConfigError> {
+        let known = |types: &[String], known: [&str; 2]| {
+            types.len() == blocks && types.iter().all(|name| known.contains(&name.as_str()))
+        };
+        let down = known(&self.down_block_types, ["DownBlock2D", "CrossAttnDownBlock2D"]);
+        let up = known(&self.up_block_types, ["UpBlock2D", "CrossAttnUpBlock2D"]);
+        let mid = matches!(self.mid_block_type.as_deref(), Some("UNetMidBlock2DCrossAttn" | "UNetMidBlock2D"));
+        let kinds = |kind: &str| format!("must list {blocks} of {kind}2D and CrossAttn{kind}2D");
+        ConfigError::unless(down, "down_block_types", kinds("DownBlock"))?;
+        ConfigError::unless(up, "up_block_types", kinds("UpBlock"))?;
+        ConfigError::unless(mid, "mid_block_type", "must be UNetMidBlock2DCrossAttn or UNetMidBlock2D")
+    }
+
+    fn validate_fixed(&self, key: &'static str, only: &str) -> Result<(), ConfigError> {
+        let only: Value = serde_json::from_str(only).unwrap_or(Value::Null);
+        let same = |value: &Value| *value == only || (value.is_number() && value.as_f64() == only.as_f64());
+        let holds = self.rest.get(key).is_none_or(same);
+        ConfigError::unless(holds, key, format!("is not supported with this value; only {only} is"))
+    }
+
+    /// Width of the time embedding.
+    pub(crate) fn time_embedding(&self) -> usize {
+        4 * self.block_out_channels[0]
+    }
+
+    pub(crate) fn resnet(&self, channels: [usize; 2]) -> ResnetBlock2dConfig {
+        let time_embedding = Some(self.time_embedding());
+        ResnetBlock2dConfig { channels, time_embedding, groups: self.norm_num_groups, epsilon: self.norm_eps }
+    }
+
+    /// The attention of `block`, at `context` wide tokens.
+    pub(crate) fn attention(&self, block: usize, context: usize) -> AttentionConfig {
+        AttentionConfig {
+            channels: self.block_out_channels[block],
+            context,
+            heads: self.attention_head_dim.get(block),
+            bias: false,
+            norm: None,
+            upcast: self.upcast_attention,
+        }
+    }
+}
+
+fn per_block(blocks: usize, what: &str) -> String {
+    format!("must be {what}, alone or in a list of {blocks}")
+}

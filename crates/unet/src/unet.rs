@@ -1,0 +1,87 @@
+//! The whole network.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, GroupNormConfig};
+use burn::tensor::{DType, Device, Tensor};
+use pyrograph_blocks::conv_3x3;
+use pyrograph_kernels::{conv2d, group_norm_silu, silu};
+
+use crate::{ConfigError, DownBlock, MidBlock, TimestepEmbedding, UNet2dConditionConfig, UpBlock, timestep_features};
+
+/// Predicts the noise (or velocity, or sample) in a latent, given its time and a text.
+///
+/// diffusers' `UNet2DConditionModel` for Stable Diffusion 1 and 2.
+#[derive(Module, Debug)]
+pub struct UNet2dConditionModel {
+    /// From the latent's channels to the first block's.
+    pub conv_in: Conv2d,
+    /// What every residual block is told of time.
+    pub time_embedding: TimestepEmbedding,
+    /// The way down, the highest resolution first.
+    pub down_blocks: Vec<DownBlock>,
+    /// The bottom.
+    pub mid_block: MidBlock,
+    /// The way up, the lowest resolution first.
+    pub up_blocks: Vec<UpBlock>,
+    /// In front of `conv_out`.
+    pub conv_norm_out: GroupNorm,
+    /// From the first block's channels to the prediction's.
+    pub conv_out: Conv2d,
+    flip_sin_to_cos: bool,
+    freq_shift: f64,
+}
+
+impl UNet2dConditionConfig {
+    /// Makes the network on `device`; its weights are not computed before they are needed, so that loading a checkpoint
+    /// into it does not first fill it.
+    pub fn init(&self, device: &Device) -> Result<UNet2dConditionModel, ConfigError> {
+        self.validate()?;
+        let first = self.block_out_channels[0];
+        let blocks = 0..self.block_out_channels.len();
+        Ok(UNet2dConditionModel {
+            conv_in: conv_3x3([self.in_channels, first], device),
+            time_embedding: TimestepEmbedding::new(first, self.time_embedding(), device),
+            down_blocks: blocks.clone().map(|index| DownBlock::new(self, index, device)).collect(),
+            mid_block: MidBlock::new(self, device),
+            up_blocks: blocks.map(|index| UpBlock::new(self, index, device)).collect(),
+            conv_norm_out: GroupNormConfig::new(self.norm_num_groups, first).with_epsilon(self.norm_eps).init(device),
+            conv_out: conv_3x3([first, self.out_channels], device),
+            flip_sin_to_cos: self.flip_sin_to_cos,
+            freq_shift: self.freq_shift,
+        })
+    }
+}
+
+impl UNet2dConditionModel {
+    /// Predicts what was added to `sample`. Timesteps may be fractional; one serves the whole batch.
+    ///
+    /// # Shapes
+    /// - `sample`: `[batch, in_channels, height, width]`, float32
+    /// - `timesteps`: 1 or `batch` of them
+    /// - `text`: `[batch, text_tokens, cross_attention_dim]`
+    /// - output: `[batch, out_channels, height, width]`, float32
+    pub fn forward(&self, sample: Tensor<4>, timesteps: &[f64], text: Tensor<3>) -> Tensor<4> {
+        let dtype = self.conv_in.weight.dtype();
+        let text = text.cast(dtype);
+        let time = self.embed_time(timesteps, dtype, &sample.device());
+
+        let mut x = conv2d(sample.cast(dtype), &self.conv_in);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &time, &text, &mut skips);
+        }
+        x = self.mid_block.forward(x, &time, &text);
+        for block in &self.up_blocks {
+            x = block.forward(x, &time, &text, &mut skips);
+        }
+        conv2d(group_norm_silu(x, &self.conv_norm_out), &self.conv_out).cast(DType::F32)
+    }
+
+    /// The time embedding, activated once here for all residual blocks.
+    fn embed_time(&self, timesteps: &[f64], dtype: DType, device: &Device) -> Tensor<2> {
+        let width = self.conv_in.weight.dims()[0];
+        let features = timestep_features(timesteps, width, self.flip_sin_to_cos, self.freq_shift, device);
+        silu(self.time_embedding.forward(features.cast(dtype))) // [batch or 1, time_embedding]
+    }
+}
