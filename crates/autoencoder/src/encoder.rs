@@ -1,0 +1,74 @@
+//! From the picture to the moments of its latent.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{GroupNorm, GroupNormConfig};
+use burn::tensor::Device;
+use pyrograph_blocks::{Downsample2d, ResnetBlock2d, conv_3x3};
+
+use crate::config::EPSILON;
+use crate::{AutoencoderKlConfig, MidBlock, Rows};
+
+/// The encoder of an autoencoder.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    /// From the picture's channels to the first block's.
+    pub conv_in: Conv2d,
+    /// The highest resolution first.
+    pub down_blocks: Vec<DownEncoderBlock>,
+    /// The lowest resolution.
+    pub mid_block: MidBlock,
+    /// In front of `conv_out`.
+    pub conv_norm_out: GroupNorm,
+    /// To mean and log-variance.
+    pub conv_out: Conv2d,
+}
+
+/// Residual blocks, then a halving of the size.
+#[derive(Module, Debug)]
+pub struct DownEncoderBlock {
+    /// The first one changes the channels.
+    pub resnets: Vec<ResnetBlock2d>,
+    /// One, or none in the last block.
+    pub downsamplers: Vec<Downsample2d>,
+}
+
+impl Encoder {
+    /// Makes the encoder on `device`.
+    pub fn new(config: &AutoencoderKlConfig, device: &Device) -> Self {
+        let channels = &config.block_out_channels;
+        let last = channels[channels.len() - 1];
+        Self {
+            conv_in: conv_3x3([config.in_channels, channels[0]], device),
+            down_blocks: (0..channels.len()).map(|index| DownEncoderBlock::new(config, index, device)).collect(),
+            mid_block: MidBlock::new(config, device),
+            conv_norm_out: GroupNormConfig::new(config.norm_num_groups, last).with_epsilon(EPSILON).init(device),
+            conv_out: conv_3x3([last, 2 * config.latent_channels], device),
+        }
+    }
+
+    pub(crate) fn forward(&self, x: Rows) -> Rows {
+        let x = x.conv2d(&self.conv_in);
+        let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
+        let x = self.mid_block.forward(x);
+        x.group_norm_silu(&self.conv_norm_out).conv2d(&self.conv_out)
+    }
+}
+
+impl DownEncoderBlock {
+    fn new(config: &AutoencoderKlConfig, index: usize, device: &Device) -> Self {
+        let channels = &config.block_out_channels;
+        let (input, output) = (channels[index.saturating_sub(1)], channels[index]);
+        let last = index + 1 == channels.len();
+        let resnet = |layer| config.resnet([if layer == 0 { input } else { output }, output]).init(device);
+        Self {
+            resnets: (0..config.layers_per_block).map(resnet).collect(),
+            downsamplers: (0..usize::from(!last)).map(|_| Downsample2d::bottom_right(output, device)).collect(),
+        }
+    }
+
+    fn forward(&self, x: Rows) -> Rows {
+        let x = self.resnets.iter().fold(x, Rows::resnet);
+        self.downsamplers.iter().fold(x, |x, downsampler| x.conv2d(&downsampler.conv))
+    }
+}
