@@ -1,1 +1,33 @@
 //! Stable Diffusion in Rust on WebGPU.
+//!
+//! ```no_run
+//! use pyrograph::{StableDiffusion, TextToImage};
+//!
+//! let device = pyrograph::device("auto")?; // a hardware GPU through wgpu, else the CPU
+//! let pipeline = StableDiffusion::from_path("stable-diffusion-v1-5", &device)?;
+//! let request = TextToImage::new("a lighthouse at dusk, watercolour").with_steps(25).with_seed(42);
+//! pipeline.generate(&request)?.save("lighthouse.png")?;
+//! # Ok::<(), pyrograph::Error>(())
+//! ```
+//!
+//! The reference is huggingface diffusers on the CPU in float32: the same checkpoint, request and seed give the same
+//! picture.
+
+mod autoencoder;
+mod denoising;
+mod device;
+mod error;
+mod guidance;
+mod picture;
+mod request;
+mod stable_diffusion;
+mod text;
+
+pub use denoising::{Denoising, Step};
+pub use device::{Adapter, Device, adapters, device};
+pub use error::Error;
+pub use picture::{Picture, Pictures};
+pub use pyrograph_checkpoint::{CheckpointError, read_latents, save_tensors};
+pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError};
+pub use request::TextToImage;
+pub use stable_diffusion::{LoadOptions, StableDiffusion};

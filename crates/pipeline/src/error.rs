@@ -1,0 +1,84 @@
+//! What can go wrong for users.
+
+use std::path::PathBuf;
+
+use pyrograph_checkpoint::CheckpointError;
+use pyrograph_scheduler::SchedulerError;
+use pyrograph_unet::ConfigError;
+
+/// Why there is no picture. Every message names the file, option or stage at fault and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No device of that name.
+    #[error("device `{name}`: {problem}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// Why it cannot be had.
+        problem: String,
+    },
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model's configuration asks for something that does not exist here.
+    #[error("{component}: {cause}")]
+    Config {
+        /// `unet` or `vae`.
+        component: &'static str,
+        /// The key at fault.
+        cause: ConfigError,
+    },
+    /// A model's configuration has a value of the wrong type.
+    #[error("{component}/config.json: {cause}")]
+    Json {
+        /// `unet` or `vae`.
+        component: &'static str,
+        /// What serde says.
+        cause: serde_json::Error,
+    },
+    /// The tokenizer's files or the text encoder's configuration are wrong.
+    #[error("text encoder: {0}")]
+    Text(#[from] pyrograph_clip::Error),
+    /// The scheduler's configuration is wrong, or does not allow what was asked for.
+    #[error("scheduler: {0}")]
+    Scheduler(#[from] SchedulerError),
+    /// The request cannot be served.
+    #[error("{option}: {problem}")]
+    Request {
+        /// The option at fault, as the command line spells it.
+        option: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// NaN or infinity came out of a stage; there is no picture to be made of that.
+    #[error("{stage} produced NaN or infinity; {advice}")]
+    NotFinite {
+        /// The stage.
+        stage: &'static str,
+        /// What may help.
+        advice: &'static str,
+    },
+    /// The device failed.
+    #[error("{stage}: the device failed: {problem}")]
+    Execution {
+        /// The stage.
+        stage: &'static str,
+        /// What the device says.
+        problem: String,
+    },
+    /// A picture cannot be written.
+    #[error("{path}: {problem}")]
+    Write {
+        /// The picture's file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn request(option: &'static str, problem: impl Into<String>) -> Self {
+        Self::Request { option, problem: problem.into() }
+    }
+}
