@@ -1,2 +1,60 @@
-//! The program pyrograph.
-fn main() {}
+//! The program `pyrograph`: pictures from text on the command line.
+
+mod bench;
+mod devices;
+mod progress;
+mod txt2img;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Stable Diffusion in Rust on WebGPU
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a picture from a text
+    Txt2img(Box<txt2img::Arguments>),
+    /// List the adapters that wgpu finds, their limits and features
+    Devices,
+    /// Measure the stages of one picture and print them as JSON
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
+    let result = match arguments.command {
+        Command::Txt2img(arguments) => txt2img::run(&arguments),
+        Command::Devices => devices::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Help and version go to standard output; a mistake is told in its first lines, and the exit code is 1 as for every
+/// other mistake.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(3).collect();
+    eprintln!("{}", lines.join("\n"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,188 @@
+//! `pyrograph txt2img`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use pyrograph::{Algorithm, Denoising, Device, LoadOptions, PredictionType, StableDiffusion, TextToImage};
+
+use crate::progress;
+
+/// The options of `txt2img`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What is to be seen
+    prompt: String,
+    /// Diffusers folder, or one LDM-layout .safetensors / .ckpt file [default: the model in assets]
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+    /// What is to be avoided
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    negative_prompt: String,
+    /// Denoising steps
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// Weight of the prompt; 1 and less is without guidance
+    #[arg(long, value_name = "F", default_value_t = 7.5, allow_negative_numbers = true)]
+    guidance_scale: f64,
+    /// Pull back the contrast that guidance adds, 0 to 1
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
+    guidance_rescale: f64,
+    /// Seed of the noise [default: random]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Width in pixels [default: the model's]
+    #[arg(long, value_name = "PX")]
+    width: Option<usize>,
+    /// Height in pixels [default: the model's]
+    #[arg(long, value_name = "PX")]
+    height: Option<usize>,
+    /// Pictures to make at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch_size: usize,
+    /// Sampler [default: the model's]
+    #[arg(long, value_name = "NAME", value_parser = scheduler)]
+    scheduler: Option<Algorithm>,
+    /// Space the noise levels as Karras et al. do
+    #[arg(long)]
+    karras: bool,
+    /// What the UNet predicts, for single files that do not say
+    #[arg(long, value_name = "TYPE")]
+    prediction_type: Option<Prediction>,
+    /// Blocks of the text encoder to leave out at its end
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    clip_skip: usize,
+    /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    device: String,
+    /// Number format of UNet and text encoder
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    dtype: Dtype,
+    /// Start from this standard normal noise: safetensors, tensor `latents` [n, 4, h/f, w/f] f32
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// Write the final latents before decoding: safetensors, tensor `latents`
+    #[arg(long, value_name = "FILE")]
+    save_latents: Option<PathBuf>,
+    /// The picture
+    #[arg(long, value_name = "FILE.png", default_value = "output.png")]
+    output: PathBuf,
+}
+
+/// What a UNet can predict.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Prediction {
+    Epsilon,
+    VPrediction,
+    Sample,
+}
+
+/// Number formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    F32,
+    F16,
+}
+
+/// Makes the picture.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    check_output(&arguments.output)?;
+    let device = pyrograph::device(&arguments.device)?;
+    let pipeline = load(arguments.model.as_deref(), &device, arguments.load_options())?;
+    let request = arguments.request()?;
+    for dropped in pipeline.dropped(&request)? {
+        eprintln!("warning: the prompt is too long for the text encoder; this was dropped: {dropped:?}");
+    }
+    let mut denoising = pipeline.denoise(&request)?;
+    watch(&mut denoising)?;
+    if let Some(path) = &arguments.save_latents {
+        let latents = denoising.latents().try_into_data()?;
+        pyrograph::save_tensors(path, &[("latents", latents)])?;
+    }
+    let decoding = progress::waiting("decoding");
+    let pictures = pipeline.decode(denoising.latents())?.with_parameters(&pipeline.parameters(&request));
+    decoding.finish_and_clear();
+    for path in pictures.save(&arguments.output)? {
+        eprintln!("{} (seed {})", path.display(), request.seed);
+    }
+    Ok(())
+}
+
+/// Loads a checkpoint, or the model in assets.
+pub(crate) fn load(path: Option<&Path>, device: &Device, options: LoadOptions) -> anyhow::Result<StableDiffusion> {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-sd-emoji");
+    if path.is_none() && !shipped.is_dir() {
+        anyhow::bail!("--model: the model in assets is not there; name a diffusers folder or a checkpoint file");
+    }
+    let loading = progress::waiting("loading");
+    let pipeline = StableDiffusion::from_path_with(path.unwrap_or(&shipped), device, options)?;
+    loading.finish_and_clear();
+    if !pipeline.unused().is_empty() {
+        let unused = pipeline.unused();
+        eprintln!("note: {} tensors of the checkpoint are not used, such as {}", unused.len(), unused[0]);
+    }
+    Ok(pipeline)
+}
+
+/// Runs all steps behind a progress bar.
+pub(crate) fn watch(denoising: &mut Denoising<'_>) -> anyhow::Result<()> {
+    let bar = progress::steps(denoising.len());
+    for step in denoising.by_ref() {
+        step?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+impl Arguments {
+    fn load_options(&self) -> LoadOptions {
+        LoadOptions { f16: self.dtype == Dtype::F16, prediction_type: self.prediction_type.map(Into::into) }
+    }
+
+    fn request(&self) -> anyhow::Result<TextToImage> {
+        let default = TextToImage::new(&self.prompt);
+        let latents = self.latents.as_deref().map(pyrograph::read_latents).transpose()?;
+        Ok(TextToImage {
+            negative_prompt: self.negative_prompt.clone(),
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            guidance_rescale: self.guidance_rescale,
+            seed: self.seed.unwrap_or(default.seed),
+            width: self.width,
+            height: self.height,
+            batch_size: self.batch_size,
+            scheduler: self.scheduler,
+            karras: self.karras.then_some(true),
+            clip_skip: self.clip_skip,
+            latents,
+            ..default
+        })
+    }
+}
+
+impl From<Prediction> for PredictionType {
+    fn from(prediction: Prediction) -> Self {
+        match prediction {
+            Prediction::Epsilon => Self::Epsilon,
+            Prediction::VPrediction => Self::VPrediction,
+            Prediction::Sample => Self::Sample,
+        }
+    }
+}
+
+fn scheduler(name: &str) -> Result<Algorithm, String> {
+    name.parse().map_err(|error: pyrograph::SchedulerError| error.to_string())
+}
+
+/// An output that cannot be written is found out before minutes of work.
+fn check_output(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    anyhow::ensure!(!path.is_dir(), "--output: {} is a folder; name a .png file", path.display());
+    let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    anyhow::ensure!(png, "--output: {} must end in .png", path.display());
+    let metadata = folder.metadata().with_context(|| format!("--output: {}", folder.display()))?;
+    anyhow::ensure!(metadata.is_dir(), "--output: {} is not a folder", folder.display());
+    anyhow::ensure!(!metadata.permissions().readonly(), "--output: {} is read-only", folder.display());
+    Ok(())
+}
