@@ -1,1 +1,6 @@
-//! End-to-end tests.
+//! End-to-end tests against tensors that diffusers computed; `tests/reference/README.md` says how.
+
+mod autoencoder;
+mod pipeline;
+mod support;
+mod unet;

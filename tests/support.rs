@@ -1,0 +1,73 @@
+//! What the tests share: where the reference lies, which devices there are, how far two tensors are apart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+use pyrograph::Device;
+use pyrograph_checkpoint::{Part, View, Weights, open_weights};
+use serde_json::Value;
+
+/// A file of `tests/reference`.
+pub(crate) fn reference(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+}
+
+/// The model that is shipped.
+pub(crate) fn shipped_model() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/tiny-sd-emoji")
+}
+
+/// A JSON file of `tests/reference`.
+pub(crate) fn json(name: &str) -> Value {
+    let text = std::fs::read_to_string(reference(name)).expect("the reference is committed");
+    serde_json::from_str(&text).expect("the reference is JSON")
+}
+
+/// The CPU, and wgpu where there is an adapter. Without one the tests say so, and on continuous integration they fail.
+pub(crate) fn devices() -> Vec<Device> {
+    let mut devices = vec![pyrograph::device("cpu").expect("the CPU is always there")];
+    match pyrograph::device("wgpu") {
+        Ok(device) => devices.push(device),
+        Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
+        Err(error) => eprintln!("NOT TESTED on wgpu: {error}"),
+    }
+    devices
+}
+
+/// Dumped tensors, `<case>/<name>`.
+pub(crate) struct Dump(Arc<dyn Weights>);
+
+impl Dump {
+    pub(crate) fn open(name: &str) -> Self {
+        Self(open_weights(&reference(name)).expect("the reference is committed").into())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.info(name).is_some()
+    }
+
+    pub(crate) fn data(&self, name: &str) -> TensorData {
+        self.0.read(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        Tensor::from_data(self.data(name), device.tensors())
+    }
+
+    /// The weights of a case.
+    pub(crate) fn weights(&self, case: &str) -> View {
+        let prefix = format!("{case}/weights/");
+        View::new(self.0.clone(), |name| name.strip_prefix(&prefix).map(|name| (name.to_owned(), Part::Whole)))
+    }
+}
+
+/// Asserts that `|actual - expected| <= tolerance * |expected|` in the Euclidean norm.
+pub(crate) fn assert_close(what: &str, actual: TensorData, expected: TensorData, tolerance: f64) {
+    assert_eq!(actual.shape(), expected.shape(), "{what}: shapes");
+    let [actual, expected] = [actual, expected].map(|data| data.convert::<f32>().try_to_vec::<f32>().expect("floats"));
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let difference = norm(&mut actual.iter().zip(&expected).map(|(a, e)| f64::from(a - e)));
+    let relative = difference / norm(&mut expected.iter().map(|&e| f64::from(e)));
+    assert!(relative <= tolerance, "{what}: relative L2 {relative:e} exceeds {tolerance:e}");
+}
