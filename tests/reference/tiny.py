@@ -68,13 +68,13 @@ def dump(folder):
 def build_sd1():
     return {
         "name": "sd1",
-        "unet": fill(UNet2DConditionModel(
+        "unet": see_noise(fill(UNet2DConditionModel(
             **UNET,
             cross_attention_dim=WIDTH["sd1"],
             attention_head_dim=8,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        ), 11),
+        ), 11)),
         "vae": fill(AutoencoderKL(**VAE), 12),
         "text_encoder": fill(text_tower(WIDTH["sd1"], "quick_gelu"), 13),
         "scheduler": {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SCHEDULE},
@@ -104,6 +104,23 @@ def build_sd2():
         },
         "pad_token": "!",
     }
+
+
+def see_noise(unet):
+    """Adds a path from the latents to the output, and weight to the text: else the predicted noise has nothing to do with the noise
+    in the latents, which then stay noise whatever the text says. silu(x) - silu(-x) = x takes the path through the last activation."""
+    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut.weight
+    skipped = shortcut.shape[1] - unet.conv_in.out_channels  # where the output of conv_in begins in the concatenation
+    for channel in range(4):
+        for sign, hidden in ((1, channel), (-1, channel + 4)):
+            unet.conv_in.weight[hidden, channel, 1, 1] += 4 * sign
+            shortcut[hidden, skipped + hidden, 0, 0] += 2
+            unet.conv_out.weight[channel, hidden, 1, 1] += 1.25 * sign
+    for name, parameter in unet.named_parameters():
+        if name.endswith("attn2.to_out.0.weight"):
+            parameter *= 8
+        parameter.copy_(parameter.half().float())
+    return unet
 
 
 def text_tower(width, activation):
