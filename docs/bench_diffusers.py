@@ -104,7 +104,7 @@ def measure(folder, threads, repetitions=3):
     """One call in float32 at 64x64 latents, batch 2 (guidance): a warm-up, then the fastest of three."""
     torch.set_num_threads(threads)
     begin = time.perf_counter()
-    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32).eval()
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", dtype=torch.float32).eval()
     loaded = time.perf_counter() - begin
     after_loading = peak_memory()
     generator = torch.Generator().manual_seed(0)

@@ -175,7 +175,7 @@ def check_folder(model, folder):
     """diffusers and transformers read back what was written."""
     readers = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
     for part, reader in readers.items():
-        check_same(model[part].state_dict(), reader.from_pretrained(folder / part, torch_dtype=torch.float32).state_dict())
+        check_same(model[part].state_dict(), reader.from_pretrained(folder / part, dtype=torch.float32).state_dict())
 
 
 # --- the single file ---
