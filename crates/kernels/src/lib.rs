@@ -8,6 +8,7 @@
 mod activation;
 mod attention;
 mod conv2d;
+mod cpu;
 mod linear;
 mod norm;
 pub mod reference;

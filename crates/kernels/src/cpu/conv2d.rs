@@ -1,0 +1,194 @@
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
+
+use super::values::{Values, tensor};
+use super::{im2col, pointwise, winograd};
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    pub(super) channels_in: usize,
+    pub(super) channels_out: usize,
+    /// Height and width of the input.
+    pub(super) size_in: [usize; 2],
+    /// Height and width of the output.
+    pub(super) size_out: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    /// Zeros above and to the left.
+    pub(super) padding: [usize; 2],
+}
+
+impl Geometry {
+    /// `None` for groups, dilation and padding that depends on the size, which no diffusion model has.
+    fn new(x: &Tensor<4>, conv: &Conv2d) -> Option<Self> {
+        let [top, left, bottom, right] = match conv.padding {
+            PaddingConfig2d::Valid => [0; 4],
+            PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
+            PaddingConfig2d::Same => return None,
+        };
+        let [batch, channels_in, height, width] = x.dims();
+        let [channels_out, weight_channels_in, ..] = conv.weight.dims();
+        let kernel = conv.kernel_size;
+        let padded = [height + top + bottom, width + left + right];
+        if conv.groups != 1 || conv.dilation != [1, 1] || weight_channels_in != channels_in {
+            return None;
+        }
+        if padded[0] < kernel[0] || padded[1] < kernel[1] {
+            return None;
+        }
+        let size_out = [0, 1].map(|axis| (padded[axis] - kernel[axis]) / conv.stride[axis] + 1);
+        let (size_in, stride, padding) = ([height, width], conv.stride, [top, left]);
+        Some(Self { batch, channels_in, channels_out, size_in, size_out, kernel, stride, padding })
+    }
+
+    /// Pixels of one channel of the input.
+    pub(super) fn area_in(&self) -> usize {
+        self.size_in[0] * self.size_in[1]
+    }
+
+    /// Pixels of one channel of the output.
+    pub(super) fn area_out(&self) -> usize {
+        self.size_out[0] * self.size_out[1]
+    }
+
+    /// One channel of one picture of the input.
+    pub(super) fn plane<'a>(&self, x: &'a [f32], image: usize, channel: usize) -> &'a [f32] {
+        &x[(image * self.channels_in + channel) * self.area_in()..][..self.area_in()]
+    }
+}
+
+/// See [`crate::conv2d`].
+pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
+    let geometry = Geometry::new(x, conv)?;
+    let values = Values::contiguous(x)?;
+    let weight = Values::contiguous(&conv.weight.val())?;
+    let bias = match &conv.bias {
+        Some(bias) => Some(Values::contiguous(&bias.val())?),
+        None => None,
+    };
+    let Geometry { batch, channels_out, size_out: [height, width], .. } = geometry;
+    let mut y = vec![0.0; batch * channels_out * height * width];
+    convolve(&geometry, &values, &weight, bias.as_deref(), &mut y);
+    Some(tensor(y, [batch, channels_out, height, width], x))
+}
+
+fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    if y.is_empty() {
+        return;
+    }
+    if pointwise::covers(geometry) {
+        pointwise::conv2d(geometry, x, weight, bias, y);
+    } else if winograd::pays(geometry) {
+        winograd::conv2d(geometry, x, weight, bias, y);
+    } else {
+        im2col::conv2d(geometry, x, weight, bias, y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every algorithm on every shape it covers, whatever the sizes that would select it, against the definition.
+    #[test]
+    fn algorithms_match_the_definition_in_double_precision() {
+        let shapes = [
+            // batch, channels_in, channels_out, height, width, kernel, stride, [top, left, bottom, right]
+            (2, 5, 6, 7, 9, 3, 1, [1, 1, 1, 1]),
+            (1, 67, 3, 8, 6, 3, 1, [1, 1, 1, 1]),
+            (2, 3, 2, 5, 4, 3, 1, [0, 0, 1, 1]),
+            (1, 3, 2, 1, 1, 3, 1, [2, 2, 2, 2]),
+            (3, 4, 5, 6, 5, 1, 1, [0, 0, 0, 0]),
+            (2, 4, 5, 9, 6, 3, 2, [1, 1, 1, 1]),
+            (1, 4, 5, 8, 7, 3, 2, [0, 0, 1, 1]),
+            (1, 3, 2, 9, 8, 5, 3, [2, 1, 0, 3]),
+        ];
+        for (batch, channels_in, channels_out, height, width, kernel, stride, [top, left, bottom, right]) in shapes {
+            let size_out =
+                [(height + top + bottom - kernel) / stride + 1, (width + left + right - kernel) / stride + 1];
+            let geometry = Geometry {
+                batch,
+                channels_in,
+                channels_out,
+                size_in: [height, width],
+                size_out,
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                padding: [top, left],
+            };
+            check(&geometry);
+        }
+    }
+
+    type Algorithm = fn(&Geometry, &[f32], &[f32], Option<&[f32]>, &mut [f32]);
+
+    fn check(geometry: &Geometry) {
+        let x = noise(geometry.batch * geometry.channels_in * geometry.area_in());
+        let taps = geometry.kernel[0] * geometry.kernel[1];
+        let weight = noise(geometry.channels_out * geometry.channels_in * taps);
+        let bias = noise(geometry.channels_out);
+        let mut algorithms: Vec<Algorithm> = vec![im2col::conv2d];
+        if pointwise::covers(geometry) {
+            algorithms.push(pointwise::conv2d);
+        }
+        if winograd::covers(geometry) {
+            algorithms.push(winograd::conv2d);
+        }
+        for algorithm in algorithms {
+            for bias in [None, Some(&bias[..])] {
+                let expected = definition(geometry, &x, &weight, bias);
+                let mut y = vec![f32::NAN; expected.len()];
+                algorithm(geometry, &x, &weight, bias, &mut y);
+                let error: f64 = y.iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).powi(2)).sum();
+                let norm: f64 = expected.iter().map(|e| e * e).sum();
+                assert!((error / norm).sqrt() < 1e-6, "{geometry:?}");
+            }
+        }
+    }
+
+    fn definition(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
+        let ([kernel_height, kernel_width], [height, width]) = (geometry.kernel, geometry.size_in);
+        let mut y = Vec::new();
+        for image in 0..geometry.batch {
+            for channel in 0..geometry.channels_out {
+                for row in 0..geometry.size_out[0] {
+                    for column in 0..geometry.size_out[1] {
+                        let mut sum = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+                        for (i, &weight) in weight
+                            .chunks(kernel_height * kernel_width * geometry.channels_in)
+                            .nth(channel)
+                            .unwrap()
+                            .iter()
+                            .enumerate()
+                        {
+                            let (input, tap) = (i / (kernel_height * kernel_width), i % (kernel_height * kernel_width));
+                            let line =
+                                (row * geometry.stride[0] + tap / kernel_width).wrapping_sub(geometry.padding[0]);
+                            let pixel =
+                                (column * geometry.stride[1] + tap % kernel_width).wrapping_sub(geometry.padding[1]);
+                            if line < height && pixel < width {
+                                sum += f64::from(weight)
+                                    * f64::from(geometry.plane(x, image, input)[line * width + pixel]);
+                            }
+                        }
+                        y.push(sum);
+                    }
+                }
+            }
+        }
+        y
+    }
+
+    /// Values in `[-1, 1)` from a linear congruential generator.
+    fn noise(len: usize) -> Vec<f32> {
+        let mut state = len as u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+}

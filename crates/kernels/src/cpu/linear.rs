@@ -1,0 +1,94 @@
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::gemm::{Matrix, MatrixMut, Previous, gemm};
+use super::math;
+use super::scratch::Scratch;
+use super::values::{Values, tensor};
+use super::vectorized::vectorized;
+
+/// Tokens whose projection, twice the width, is kept until it is gated.
+const TOKENS: usize = 256;
+
+/// See [`crate::linear`].
+pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Tensor<D>> {
+    let operands = Operands::new(x, layer)?;
+    let Operands { d_input, d_output, .. } = operands;
+    let mut shape = x.dims();
+    shape[D - 1] = d_output;
+    let mut y = vec![0.0; shape.iter().product()];
+    let tokens = (y.len() / d_output).div_ceil(rayon::current_num_threads());
+    y.par_chunks_mut(tokens * d_output).zip(operands.x.par_chunks(tokens * d_input)).for_each(|(y, x)| {
+        operands.project(x, y);
+    });
+    Some(tensor(y, shape, x))
+}
+
+/// See [`crate::geglu`].
+pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
+    let operands = Operands::new(x, proj)?;
+    let ([batch, tokens, d_input], width) = (x.dims(), operands.d_output / 2);
+    let mut y = vec![0.0; batch * tokens * width];
+    let block = (batch * tokens).div_ceil(rayon::current_num_threads()).min(TOKENS);
+    y.par_chunks_mut(block * width).zip(operands.x.par_chunks(block * d_input)).for_each(|(y, x)| {
+        let mut projected = Scratch::new(2 * y.len()); // [tokens, 2 width]
+        operands.project(x, &mut projected);
+        gate(&projected, width, y);
+    });
+    Some(tensor(y, [batch, tokens, width], x))
+}
+
+struct Operands {
+    x: Values,
+    weight: Values,
+    /// Of the weight, which may be the transposed view of a matrix `[d_output, d_input]`.
+    strides: [usize; 2],
+    bias: Option<Values>,
+    d_input: usize,
+    d_output: usize,
+}
+
+impl Operands {
+    fn new<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Self> {
+        let weight = layer.weight.val();
+        let [d_input, d_output] = weight.dims();
+        if x.shape().num_elements() == 0 || x.dims()[D - 1] != d_input || d_output == 0 {
+            return None;
+        }
+        let bias = match &layer.bias {
+            Some(bias) => Some(Values::contiguous(&bias.val())?),
+            None => None,
+        };
+        let weight = Values::strided(&weight)?;
+        let strides = weight.strides()?;
+        Some(Self { x: Values::contiguous(x)?, weight, strides, bias, d_input, d_output })
+    }
+
+    /// `y = x W + b` on the calling thread.
+    fn project(&self, x: &[f32], y: &mut [f32]) {
+        let Self { d_input, d_output, .. } = *self;
+        let tokens = y.len() / d_output;
+        let previous = match &self.bias {
+            Some(bias) => {
+                y.chunks_exact_mut(d_output).for_each(|y| y.copy_from_slice(&bias[..d_output]));
+                Previous::Add
+            }
+            None => Previous::Replace,
+        };
+        let x = Matrix::new(x, [tokens, d_input], [d_input, 1]);
+        let weight = Matrix::new(&self.weight, [d_input, d_output], self.strides);
+        gemm(MatrixMut::new(y, [tokens, d_output], d_output), x, weight, previous);
+    }
+}
+
+vectorized! {
+    fn gate(projected: &[f32], width: usize, y: &mut [f32]) {
+        for (y, projected) in y.chunks_exact_mut(width).zip(projected.chunks_exact(2 * width)) {
+            let (values, gates) = projected.split_at(width);
+            for ((y, value), gate) in y.iter_mut().zip(values).zip(gates) {
+                *y = value * math::gelu(*gate);
+            }
+        }
+    }
+}

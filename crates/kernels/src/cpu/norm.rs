@@ -1,0 +1,69 @@
+use burn::nn::GroupNorm;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::math;
+use super::values::{Values, tensor};
+use super::vectorized::vectorized;
+
+/// Values that are added up in float32; their sums are added up in float64.
+const RUN: usize = 4096;
+
+/// What follows the normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    Identity,
+    Silu,
+}
+
+/// See [`crate::group_norm`] and [`crate::group_norm_silu`].
+pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {
+    let [_, channels, height, width] = x.dims();
+    let (Some(gamma), Some(beta)) = (&norm.gamma, &norm.beta) else { return None };
+    let (values, gamma, beta) =
+        (Values::contiguous(x)?, Values::contiguous(&gamma.val())?, Values::contiguous(&beta.val())?);
+    if x.shape().num_elements() == 0 || channels != norm.num_channels {
+        return None;
+    }
+    let mut y = vec![0.0; x.shape().num_elements()];
+    let per_group = channels / norm.num_groups;
+    let (area, epsilon) = (height * width, norm.epsilon);
+    let groups = y.par_chunks_exact_mut(per_group * area).zip(values.par_chunks_exact(per_group * area));
+    groups.enumerate().for_each(|(i, (y, x))| {
+        let channels = i % norm.num_groups * per_group..(i % norm.num_groups + 1) * per_group;
+        normalize(x, y, &gamma[channels.clone()], &beta[channels], area, epsilon, activation);
+    });
+    Some(tensor(y, x.dims(), x))
+}
+
+vectorized! {
+    /// One group of one picture, `[channels, area]`.
+    fn normalize(
+        x: &[f32],
+        y: &mut [f32],
+        gamma: &[f32],
+        beta: &[f32],
+        area: usize,
+        epsilon: f64,
+        activation: Activation,
+    ) {
+        let average = mean(x, |value| value);
+        let centre = average as f32;
+        let variance = mean(x, |value| (value - centre) * (value - centre));
+        let channels = x.chunks_exact(area).zip(y.chunks_exact_mut(area)).zip(gamma.iter().zip(beta));
+        for ((x, y), (gamma, beta)) in channels {
+            let scale = f64::from(*gamma) / (variance + epsilon).sqrt();
+            let shift = (f64::from(*beta) - average * scale) as f32;
+            let scale = scale as f32;
+            match activation {
+                Activation::Identity => y.iter_mut().zip(x).for_each(|(y, x)| *y = scale * x + shift),
+                Activation::Silu => y.iter_mut().zip(x).for_each(|(y, x)| *y = math::silu(scale * x + shift)),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn mean(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    x.chunks(RUN).map(|run| f64::from(math::sum(run, &f))).sum::<f64>() / x.len() as f64
+}

@@ -1,0 +1,278 @@
+//! Every operation against its reference: on the CPU, on a WGSL device, in both float types, and its gradients.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, DeviceKind, FloatDType, Tensor, TensorData};
+use pyrograph_kernels as kernels;
+use pyrograph_kernels::{Mask, reference};
+
+/// One operation as a function of its main input, its reference, and the shape of that input.
+struct Case {
+    name: String,
+    shape: Vec<usize>,
+    fast: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
+    plain: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
+}
+
+impl Case {
+    fn new<const I: usize, const O: usize>(
+        name: String,
+        shape: [usize; I],
+        fast: impl Fn(Tensor<I>) -> Tensor<O> + 'static,
+        plain: impl Fn(Tensor<I>) -> Tensor<O> + 'static,
+    ) -> Self {
+        let flat = |x: Tensor<O>| {
+            let len = x.shape().num_elements();
+            x.reshape([len])
+        };
+        let (fast, plain): (Box<dyn Fn(_) -> _>, Box<dyn Fn(_) -> _>) = (
+            Box::new(move |x: Tensor<1>| flat(fast(x.reshape(shape)))),
+            Box::new(move |x: Tensor<1>| flat(plain(x.reshape(shape)))),
+        );
+        Self { name, shape: shape.to_vec(), fast, plain }
+    }
+
+    fn input(&self, device: &Device, dtype: FloatDType) -> Tensor<1> {
+        random([self.shape.iter().product()], self.shape.len() as u32, device).cast(dtype)
+    }
+}
+
+/// Values in `[-1, 1)` that are the same on every device.
+fn random<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn parameter<const D: usize>(shape: [usize; D], seed: u32, device: &Device, dtype: FloatDType) -> Param<Tensor<D>> {
+    Param::from_tensor(random(shape, seed, device).cast(dtype))
+}
+
+fn conv(
+    [channels_in, channels_out]: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    [top, left, bottom, right]: [usize; 4],
+    device: &Device,
+    dtype: FloatDType,
+) -> Conv2d {
+    let mut conv = Conv2dConfig::new([channels_in, channels_out], [kernel; 2])
+        .with_stride([stride; 2])
+        .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
+        .init(device);
+    conv.weight = parameter([channels_out, channels_in, kernel, kernel], 1, device, dtype);
+    conv.bias = Some(parameter([channels_out], 2, device, dtype));
+    conv
+}
+
+fn linear([d_input, d_output]: [usize; 2], device: &Device, dtype: FloatDType) -> Linear {
+    let mut layer = LinearConfig::new(d_input, d_output).init(device);
+    layer.weight = parameter([d_input, d_output], 3, device, dtype);
+    layer.bias = Some(parameter([d_output], 4, device, dtype));
+    layer
+}
+
+fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType) -> GroupNorm {
+    let mut norm = GroupNormConfig::new(groups, channels).init(device);
+    norm.gamma = Some(parameter([channels], 5, device, dtype));
+    norm.beta = Some(parameter([channels], 6, device, dtype));
+    norm
+}
+
+fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
+    let mut norm = LayerNormConfig::new(width).init(device);
+    norm.gamma = parameter([width], 7, device, dtype);
+    norm.beta = Some(parameter([width], 8, device, dtype));
+    norm
+}
+
+/// Keys and values come from one tensor `[batch, keys, 2 heads * head_dim]`, and heads are views, as in a model.
+fn attention_case(
+    [batch, heads, tokens, keys, head_dim]: [usize; 5],
+    mask: Mask,
+    device: &Device,
+    dtype: FloatDType,
+) -> Case {
+    let memory = random([batch, keys, 2, heads, head_dim], 9, device).cast(dtype);
+    let key = memory.clone().slice([0..batch, 0..keys, 0..1]).reshape([batch, keys, heads, head_dim]);
+    let value = memory.slice([0..batch, 0..keys, 1..2]).reshape([batch, keys, heads, head_dim]);
+    let run = move |f: fn(Tensor<4>, Tensor<4>, Tensor<4>, Mask) -> Tensor<4>| {
+        let (key, value) = (key.clone().swap_dims(1, 2), value.clone().swap_dims(1, 2));
+        move |q: Tensor<4>| f(q.swap_dims(1, 2), key.clone(), value.clone(), mask)
+    };
+    let name = format!("attention {tokens} to {keys} {mask:?}");
+    Case::new(name, [batch, tokens, heads, head_dim], run(kernels::attention), run(reference::attention))
+}
+
+/// Shapes that reach every algorithm, odd sizes and several pictures among them.
+fn cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+    let mut cases = small_cases(device, dtype);
+    let convolutions = [
+        ([2, 20, 18, 15], 24, 3, 1, [1, 1, 1, 1]),
+        ([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1]),
+        ([2, 20, 9, 7], 8, 1, 1, [0, 0, 0, 0]),
+        ([2, 9, 13, 10], 8, 3, 2, [0, 0, 1, 1]),
+    ];
+    for ([batch, channels_in, height, width], channels_out, kernel, stride, padding) in convolutions {
+        let layer = conv([channels_in, channels_out], kernel, stride, padding, device, dtype);
+        let same = layer.clone();
+        let name = format!("conv2d {channels_in} to {channels_out}, kernel {kernel}, stride {stride}");
+        let shape = [batch, channels_in, height, width];
+        let (fast, plain) = (move |x| kernels::conv2d(x, &layer), move |x| reference::conv2d(x, &same));
+        cases.push(Case::new(name, shape, fast, plain));
+    }
+    for (sizes, mask) in
+        [([1, 2, 600, 530, 20], Mask::None), ([2, 3, 77, 77, 9], Mask::Causal), ([1, 1, 5, 600, 3], Mask::Causal)]
+    {
+        cases.push(attention_case(sizes, mask, device, dtype));
+    }
+    cases
+}
+
+/// One small shape of every operation: a GPU backend compiles and times kernels for each.
+fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+    let layer = conv([4, 6], 3, 1, [1, 1, 1, 1], device, dtype);
+    let same = layer.clone();
+    let mut cases = vec![Case::new(
+        "conv2d".into(),
+        [2, 4, 5, 7],
+        move |x| kernels::conv2d(x, &layer),
+        move |x| reference::conv2d(x, &same),
+    )];
+    let layer = linear([12, 10], device, dtype);
+    let (a, b, c) = (layer.clone(), layer.clone(), layer.clone());
+    let shape = [2, 5, 12];
+    cases.push(Case::new(
+        "linear".into(),
+        shape,
+        move |x: Tensor<3>| kernels::linear(x, &layer),
+        move |x| reference::linear(x, &a),
+    ));
+    cases.push(Case::new("geglu".into(), shape, move |x| kernels::geglu(x, &b), move |x| reference::geglu(x, &c)));
+    let norm = group_norm(3, 12, device, dtype);
+    let (a, b, c) = (norm.clone(), norm.clone(), norm.clone());
+    let shape = [2, 12, 5, 7];
+    cases.push(Case::new(
+        "group_norm".into(),
+        shape,
+        move |x| kernels::group_norm(x, &norm),
+        move |x| reference::group_norm(x, &a),
+    ));
+    cases.push(Case::new(
+        "group_norm_silu".into(),
+        shape,
+        move |x| kernels::group_norm_silu(x, &b),
+        move |x| reference::group_norm_silu(x, &c),
+    ));
+    let norm = layer_norm(12, device, dtype);
+    let same = norm.clone();
+    cases.push(Case::new(
+        "layer_norm".into(),
+        [2, 5, 12],
+        move |x| kernels::layer_norm(x, &norm),
+        move |x| reference::layer_norm(x, &same),
+    ));
+    cases.push(attention_case([2, 3, 10, 6, 8], Mask::None, device, dtype));
+    cases.push(attention_case([1, 2, 9, 9, 8], Mask::Causal, device, dtype));
+    cases.push(Case::new("silu".into(), [40], kernels::silu::<1>, reference::silu::<1>));
+    cases.push(Case::new("gelu".into(), [40], kernels::gelu::<1>, reference::gelu::<1>));
+    cases.push(Case::new("quick_gelu".into(), [40], kernels::quick_gelu::<1>, reference::quick_gelu::<1>));
+    let size = [7, 8];
+    cases.push(Case::new(
+        "upsample_nearest".into(),
+        [2, 3, 4, 5],
+        move |x| kernels::upsample_nearest(x, size),
+        move |x| reference::upsample_nearest(x, size),
+    ));
+    cases
+}
+
+fn values(x: Tensor<1>) -> Vec<f64> {
+    x.cast(FloatDType::F32)
+        .into_data()
+        .try_to_vec::<f32>()
+        .expect("cast to float32")
+        .into_iter()
+        .map(f64::from)
+        .collect()
+}
+
+fn relative_l2(actual: Tensor<1>, expected: Tensor<1>) -> f64 {
+    let (actual, expected) = (values(actual), values(expected));
+    assert_eq!(actual.len(), expected.len());
+    let error: f64 = actual.iter().zip(&expected).map(|(a, e)| (a - e).powi(2)).sum();
+    (error / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+/// Compares with the reference in float32 on the CPU.
+fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: FloatDType, tolerance: f64) {
+    for (actual, expected) in actual.iter().zip(&expected) {
+        let y = (actual.fast)(actual.input(device, dtype));
+        assert_eq!(FloatDType::from(y.dtype()), dtype, "{} keeps the dtype", actual.name);
+        let reference = (expected.plain)(expected.input(&Device::flex(), FloatDType::F32));
+        let error = relative_l2(y, reference);
+        assert!(error < tolerance, "{} is off by {error:.1e} on {device:?} in {dtype:?}", actual.name);
+    }
+}
+
+#[test]
+fn operations_match_the_reference_on_the_cpu() {
+    let device = Device::flex();
+    for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
+        compare(cases(&device, dtype), cases(&device, FloatDType::F32), &device, dtype, tolerance);
+    }
+}
+
+#[test]
+fn operations_match_the_reference_on_wgpu() {
+    let device = Device::wgpu(DeviceKind::Cpu);
+    for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
+        let expected = small_cases(&Device::flex(), FloatDType::F32);
+        compare(small_cases(&device, dtype), expected, &device, dtype, tolerance);
+    }
+}
+
+#[test]
+fn gradients_match_the_reference() {
+    let device = Device::flex().autodiff();
+    for case in small_cases(&device, FloatDType::F32) {
+        let gradient = |f: &dyn Fn(Tensor<1>) -> Tensor<1>| {
+            let x = case.input(&device, FloatDType::F32).require_grad();
+            let gradients = f(x.clone()).square().sum().backward();
+            x.grad(&gradients).expect("the operation is differentiable")
+        };
+        let error = relative_l2(gradient(&case.fast), gradient(&case.plain));
+        assert!(error < 1e-6, "{}: gradients differ by {error:.1e}", case.name);
+    }
+}
+
+#[test]
+fn weights_receive_gradients() {
+    let device = Device::flex().autodiff();
+    let layer = linear([12, 10], &device, FloatDType::F32);
+    // A constant input: only the layer is on the autodiff graph.
+    let y = kernels::geglu(random([2, 5, 12], 1, &device), &layer);
+    let gradients = y.sum().backward();
+    let gradient = layer.weight.val().grad(&gradients).expect("the weight has a gradient");
+    assert!(gradient.square().sum().into_scalar::<f32>() > 0.0);
+    assert_eq!(layer.num_params(), 130);
+}
+
+#[test]
+fn upsampling_takes_the_nearest_pixel_towards_the_origin() {
+    let device = Device::flex();
+    let x = Tensor::<4>::from_data([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]], &device);
+    let doubled = kernels::upsample_nearest_2x(x.clone());
+    let rows = [[0.0, 0.0, 1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 4.0, 4.0, 5.0, 5.0]];
+    let expected = Tensor::<4>::from_data([[[rows[0], rows[0], rows[1], rows[1]]]], &device);
+    doubled.into_data().assert_eq(&expected.into_data(), true);
+    // floor(i * 3 / 5) = 0 0 1 1 2 and floor(i * 2 / 3) = 0 0 1.
+    let rows = [[0.0, 0.0, 1.0, 1.0, 2.0], [3.0, 3.0, 4.0, 4.0, 5.0]];
+    let expected = Tensor::<4>::from_data([[[rows[0], rows[0], rows[1]]]], &device);
+    kernels::upsample_nearest(x, [3, 5]).into_data().assert_eq(&expected.into_data(), true);
+}
