@@ -1,0 +1,132 @@
+use std::ops::RangeInclusive;
+
+use burn::nn::{EmbeddingConfig, LayerNormConfig};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::encoder::Encoder;
+use crate::text_model::{ClipTextEmbeddings, ClipTextModel};
+
+/// The sizes of a text tower, `text_encoder/config.json` of diffusers folders.
+///
+/// Absent fields have the defaults of transformers' `CLIPTextConfig`; fields that are not listed are ignored.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ClipTextConfig {
+    /// Rows of the token table. Default 49408.
+    pub vocab_size: usize,
+    /// Width of the hidden states: 768 in Stable Diffusion 1, 1024 in 2. Default 512.
+    pub hidden_size: usize,
+    /// Width inside the MLP, usually four times `hidden_size`. Default 2048.
+    pub intermediate_size: usize,
+    /// Transformer blocks. Default 12.
+    pub num_hidden_layers: usize,
+    /// Attention heads, a divisor of `hidden_size`. Default 8.
+    pub num_attention_heads: usize,
+    /// Longest prompt in tokens, BOS and EOS included. Default 77.
+    pub max_position_embeddings: usize,
+    /// The MLP's activation. Default `quick_gelu`.
+    pub hidden_act: HiddenAct,
+    /// Added to the variance in layer normalisation. Default 1e-5.
+    pub layer_norm_eps: f64,
+    /// The token whose hidden state is the pooled output. 2 means the largest id of the prompt: files written before
+    /// transformers 4.31 say 2 although their tokenizer has 49407. Default 49407.
+    pub eos_token_id: u32,
+    /// Width of the space that text and images share; Stable Diffusion does not enter it. Default 512.
+    pub projection_dim: Option<usize>,
+}
+
+/// The activation inside the MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenAct {
+    /// `x sigmoid(1.702 x)`: OpenAI's CLIP, and Stable Diffusion 1.
+    QuickGelu,
+    /// The exact GELU: OpenCLIP, and Stable Diffusion 2.
+    Gelu,
+}
+
+impl Default for ClipTextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49_408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: HiddenAct::QuickGelu,
+            layer_norm_eps: 1e-5,
+            eos_token_id: 49_407,
+            projection_dim: Some(512),
+        }
+    }
+}
+
+impl ClipTextConfig {
+    /// Reads and validates the contents of `config.json`.
+    ///
+    /// # Errors
+    /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
+    pub fn from_json(config_json: &str) -> Result<Self, Error> {
+        let file = "text_encoder/config.json";
+        let config: Self = serde_json::from_str(config_json).map_err(|source| Error::Json { file, source })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks that a model of these sizes can exist. The bounds are far above any published model, and keep every
+    /// tensor's size within 64 bits.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range, and its range.
+    pub fn validate(&self) -> Result<(), Error> {
+        in_range("vocab_size", self.vocab_size, 1..=1 << 24)?;
+        in_range("hidden_size", self.hidden_size, 1..=1 << 16)?;
+        in_range("intermediate_size", self.intermediate_size, 1..=1 << 20)?;
+        in_range("num_hidden_layers", self.num_hidden_layers, 1..=1024)?;
+        in_range("num_attention_heads", self.num_attention_heads, 1..=self.hidden_size)?;
+        in_range("max_position_embeddings", self.max_position_embeddings, 2..=1 << 16)?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let expected = format!("a divisor of hidden_size {} is expected", self.hidden_size);
+            return Err(field_error("num_attention_heads", self.num_attention_heads.to_string(), expected));
+        }
+        if !(0.0..=1.0).contains(&self.layer_norm_eps) {
+            let expected = "a number from 0 to 1 is expected".to_owned();
+            return Err(field_error("layer_norm_eps", self.layer_norm_eps.to_string(), expected));
+        }
+        Ok(())
+    }
+
+    /// A text tower whose parameters take their random values when they are first used, so that a model which is
+    /// loaded never makes them.
+    pub fn init(&self, device: &Device) -> ClipTextModel {
+        let embedding = |rows| EmbeddingConfig::new(rows, self.hidden_size).init(device);
+        ClipTextModel {
+            embeddings: ClipTextEmbeddings {
+                token_embedding: embedding(self.vocab_size),
+                position_embedding: embedding(self.max_position_embeddings),
+            },
+            encoder: Encoder::new(self, device),
+            final_layer_norm: self.init_layer_norm(device),
+            eos_token_id: self.eos_token_id,
+        }
+    }
+
+    pub(crate) fn init_layer_norm(&self, device: &Device) -> burn::nn::LayerNorm {
+        LayerNormConfig::new(self.hidden_size).with_epsilon(self.layer_norm_eps).init(device)
+    }
+}
+
+fn in_range(field: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("{} to {} is possible", range.start(), range.end());
+    Err(field_error(field, value.to_string(), expected))
+}
+
+fn field_error(field: &'static str, value: String, expected: String) -> Error {
+    Error::Field { file: "text_encoder/config.json", field, value, expected }
+}
