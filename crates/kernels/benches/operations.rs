@@ -1,11 +1,14 @@
 //! Times the operations on the CPU for the shapes of Stable Diffusion 1.5.
 //!
 //! Reads rows of `shapes.csv` from standard input and answers each with its least milliseconds, so that
-//! `bench_torch.py` can take both programs through the same rows in alternation.
+//! `bench_torch.py` can take both programs through the same rows in alternation. With `ONE_CORE` in the environment it
+//! works on one thread and reports that thread's processor time, for machines that are in use; with `PLAIN` it times
+//! the references.
 
 #![expect(clippy::print_stdout, reason = "the output is the point of a benchmark")]
 
 use std::io::{BufRead, Write};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use burn::nn::conv::Conv2dConfig;
@@ -18,6 +21,10 @@ const BUDGET: Duration = Duration::from_millis(400);
 const LEAST_RUNS: usize = 3;
 
 fn main() {
+    if one_core() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+        pool.build_global().expect("this thread becomes the pool");
+    }
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("rows are UTF-8");
         if line.starts_with('#') || line.is_empty() {
@@ -42,17 +49,32 @@ fn milliseconds(operation: &mut dyn FnMut()) -> f64 {
     let mut least = Duration::MAX;
     let mut runs = 0;
     while runs < LEAST_RUNS || start.elapsed() < BUDGET {
-        let run = Instant::now();
+        let begin = clock();
         operation();
-        least = least.min(run.elapsed());
+        least = least.min(clock() - begin);
         runs += 1;
     }
     least.as_secs_f64() * 1e3
 }
 
+fn one_core() -> bool {
+    std::env::var_os("ONE_CORE").is_some()
+}
+
+/// The time since the start, or the time that this thread has spent on the processor.
+fn clock() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    if one_core() {
+        let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells a thread its time");
+        let nanoseconds = times.split(' ').next().and_then(|time| time.parse().ok()).expect("the first number");
+        return Duration::from_nanos(nanoseconds);
+    }
+    START.elapsed()
+}
+
 fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
-    match (name, *dims) {
-        ("conv2d", [batch, channels_in, height, width, channels_out, kernel, stride]) => {
+    match (name, dims) {
+        ("conv2d", &[batch, channels_in, height, width, channels_out, kernel, stride]) => {
             let pad = kernel / 2;
             let conv = Conv2dConfig::new([channels_in, channels_out], [kernel, kernel])
                 .with_stride([stride, stride])
@@ -62,7 +84,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             let f = if plain { reference::conv2d } else { conv2d };
             Box::new(move || drop(f(x.clone(), &conv)))
         }
-        ("linear" | "geglu", [tokens, d_input, d_output]) => {
+        ("linear" | "geglu", &[tokens, d_input, d_output]) => {
             let layer = LinearConfig::new(d_input, d_output).init(&Device::flex());
             let x = random([1, tokens, d_input]);
             let f = match (name, plain) {
@@ -73,7 +95,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             };
             Box::new(move || drop(f(x.clone(), &layer)))
         }
-        ("attention", [batch, heads, tokens, keys, head_dim]) => {
+        ("attention", &[batch, heads, tokens, keys, head_dim]) => {
             // As a transformer block has them: projections of [batch, tokens, heads * head_dim], split into heads.
             let split = |x: Tensor<3>, tokens| x.reshape([batch, tokens, heads, head_dim]).swap_dims(1, 2);
             let q = split(random([batch, tokens, heads * head_dim]), tokens);
@@ -85,7 +107,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
                 drop(heads_apart.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim]));
             })
         }
-        ("group_norm" | "group_norm_silu", [batch, channels, height, width]) => {
+        ("group_norm" | "group_norm_silu", &[batch, channels, height, width]) => {
             let norm = GroupNormConfig::new(32, channels).init(&Device::flex());
             let x = random([batch, channels, height, width]);
             let f = match (name, plain) {
@@ -96,7 +118,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             };
             Box::new(move || drop(f(x.clone(), &norm)))
         }
-        ("layer_norm", [batch, tokens, width]) => {
+        ("layer_norm", &[batch, tokens, width]) => {
             let norm = LayerNormConfig::new(width).init(&Device::flex());
             let x = random([batch, tokens, width]);
             let f = if plain { reference::layer_norm } else { layer_norm };
