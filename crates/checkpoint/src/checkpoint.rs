@@ -1,11 +1,12 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{CheckpointError, Component, TokenizerSource, files, ldm, open_weights};
+use crate::{CheckpointError, Component, TokenizerSource, Weights, files, ldm, open_weights};
 
 /// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a schedule and a tokenizer. Nothing but names, shapes and
 /// configurations is in memory.
@@ -23,7 +24,7 @@ pub struct Checkpoint {
     pub tokenizer: TokenizerSource,
     /// Tensors of a single file that nothing uses: averaged weights of the training, and names nobody knows.
     pub unused: Vec<String>,
-    pub(crate) path: PathBuf,
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Checkpoint {
@@ -37,21 +38,31 @@ impl Checkpoint {
     /// When files are missing or broken, or the checkpoint is of another kind.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let metadata = path.metadata().map_err(CheckpointError::io(path))?;
-        if metadata.is_dir() { open_folder(path) } else { ldm::open(path, open_weights(path)?.into()) }
+        if metadata.is_dir() {
+            return open_folder(path);
+        }
+        let checkpoint = Self::from_weights(open_weights(path)?.into())?;
+        Ok(Self { file: Some(path.to_owned()), ..checkpoint })
     }
 
-    /// The first ten hexadecimal digits of a single file's SHA-256, by which people name models. Reads the whole file; `None` for a
-    /// folder.
+    /// The same for a single file that is opened already, or that is no file: bytes, or tensors a browser fetches.
+    ///
+    /// # Errors
+    /// When tensors are missing, or the checkpoint is of another kind.
+    pub fn from_weights(weights: Arc<dyn Weights>) -> Result<Self, CheckpointError> {
+        ldm::open(weights)
+    }
+
+    /// The first ten hexadecimal digits of a single file's SHA-256, by which people name models. Reads the whole file; `None`
+    /// for a folder.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn short_hash(&self) -> Result<Option<String>, CheckpointError> {
-        if self.path.is_dir() {
-            return Ok(None);
-        }
+        let Some(path) = &self.file else { return Ok(None) };
         let mut hash = Sha256::new();
-        let mut file = File::open(&self.path).map_err(CheckpointError::io(&self.path))?;
-        io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(CheckpointError::io(&self.path))?;
+        let mut file = File::open(path).map_err(CheckpointError::io(path))?;
+        io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(CheckpointError::io(path))?;
         Ok(Some(hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()))
     }
 }
@@ -103,6 +114,6 @@ fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
         vae: Component::open(&path.join("vae"))?,
         scheduler_config: files::read_json(&path.join("scheduler").join("scheduler_config.json"))?,
         unused: Vec::new(),
-        path: path.to_owned(),
+        file: None,
     })
 }

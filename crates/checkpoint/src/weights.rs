@@ -52,17 +52,18 @@ impl dyn Weights + '_ {
 /// When the file cannot be read or is none of these.
 pub fn open_weights(path: &Path) -> Result<Box<dyn Weights>, CheckpointError> {
     let head = files::read_head(path, 16)?;
-    match head.as_slice() {
-        [] => Err(CheckpointError::format(&path.display().to_string(), "the file is empty")),
-        _ if path.extension().is_some_and(|extension| extension == "json") => Ok(Box::new(Sharded::open(path)?)),
-        _ if PickleFile::recognises(&head) => Ok(Box::new(PickleFile::open(path)?)),
-        _ if path.extension().is_some_and(|extension| PICKLE_EXTENSIONS.iter().any(|known| extension == *known)) => {
-            Err(CheckpointError::format(
-                &path.display().to_string(),
-                "neither a zip archive nor a pickle written by torch.save",
-            ))
-        }
-        _ => Ok(Box::new(SafetensorsFile::open(path)?)),
+    let wrong = |problem| Err(CheckpointError::format(&path.display().to_string(), problem));
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if head.is_empty() {
+        wrong("the file is empty")
+    } else if extension == "json" {
+        Ok(Box::new(Sharded::open(path)?))
+    } else if PickleFile::recognises(&head) {
+        Ok(Box::new(PickleFile::open(path)?))
+    } else if PICKLE_EXTENSIONS.contains(&extension) && head.get(8) != Some(&b'{') {
+        wrong("neither a zip archive nor a pickle as torch.save writes them")
+    } else {
+        Ok(Box::new(SafetensorsFile::open(path)?))
     }
 }
 

@@ -7,7 +7,6 @@ mod names;
 mod schedule;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::view::View;
@@ -17,7 +16,7 @@ use names::Names;
 use schedule::Prediction;
 
 /// Opens the three networks of a single file.
-pub(crate) fn open(path: &Path, weights: Arc<dyn Weights>) -> Result<Checkpoint, CheckpointError> {
+pub(crate) fn open(weights: Arc<dyn Weights>) -> Result<Checkpoint, CheckpointError> {
     let all = weights.names();
     kind::check(weights.file(), &all)?;
     let view = |names: Names| View::new(weights.clone(), move |name| names.rename(name));
@@ -35,6 +34,6 @@ pub(crate) fn open(path: &Path, weights: Arc<dyn Weights>) -> Result<Checkpoint,
         scheduler_config: prediction.scheduler_config(),
         tokenizer: TokenizerSource::clip(version_2),
         unused,
-        path: path.to_owned(),
+        file: None,
     })
 }

@@ -57,12 +57,13 @@ impl Machine {
     }
 
     fn tensor(&self, storage: Storage, [offset, shape, strides]: [Id; 3]) -> Result<Value, String> {
-        TensorView::new(storage, self.size(offset)?, self.sizes(shape)?, self.sizes(strides)?).map(Value::Tensor)
+        TensorView::new(storage, self.size(offset)?, self.sizes(shape)?, self.sizes(strides)?)
+            .map(|tensor| Value::Tensor(Box::new(tensor)))
     }
 
     fn storage(&self, id: Id) -> Result<Storage, String> {
         match &self.values[id] {
-            Value::Storage(storage) => Ok(storage.clone()),
+            Value::Storage(storage) => Ok(Storage::clone(storage)),
             _ => Err("broken pickle: another value where a tensor's storage is expected".to_owned()),
         }
     }
@@ -100,6 +101,6 @@ impl Machine {
         let kind = self.text(*kind)?;
         let dtype = globals::storage_dtype(kind).ok_or_else(|| format!("tensors of type {kind} cannot be read"))?;
         let storage = Storage { key: self.text(*key)?.to_owned(), dtype, length: self.size(*length)? };
-        self.push(Value::Storage(storage))
+        self.push(Value::Storage(Box::new(storage)))
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use zip::ZipArchive;
+use zip::{ZipArchive, ZipReadOptions};
 
 use super::machine::{Pickle, Value};
 
@@ -67,7 +67,7 @@ impl fmt::Debug for Container {
 }
 
 /// No `data.pkl` of names and shapes is larger.
-const LARGEST_PICKLE: u64 = 128 << 20;
+const LARGEST_PICKLE: u64 = 64 << 20;
 
 fn open_zip(file: File, file_length: u64) -> Result<(Container, Pickle), String> {
     let broken = |error| format!("broken or truncated zip archive: {error}");
@@ -98,7 +98,9 @@ fn read_entry(
     window: &Range<u64>,
     file_length: u64,
 ) -> io::Result<Vec<u8>> {
-    let mut entry = archive.by_name(name)?;
+    let index = archive.index_for_name(name).ok_or(io::ErrorKind::NotFound)?;
+    let unchecked = archive.by_index_raw(index)?.crc32() == 0; // torch writes no checksum if told so
+    let mut entry = archive.by_index_with_options(index, ZipReadOptions::new().ignore_crc32(unchecked))?;
     io::copy(&mut entry.by_ref().take(window.start), &mut io::sink())?;
     let bytes = read_up_to(&mut entry, window.end - window.start, file_length)?;
     io::copy(&mut entry.take(1), &mut io::sink())?;

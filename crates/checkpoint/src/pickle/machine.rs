@@ -2,10 +2,13 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use super::globals;
-use super::tensor::TensorView;
+use super::tensor::{Storage, TensorView};
 
 /// Bytes of one text or number; checkpoints have names and configurations, no documents.
 const LONGEST_TEXT: u64 = 16 << 20;
+
+/// More values than a checkpoint has, also counting each as often as it is used.
+pub(crate) const MOST_VALUES: usize = 8_000_000;
 
 /// The place of a [`Value`] in its [`Pickle`].
 pub(crate) type Id = usize;
@@ -31,8 +34,8 @@ pub(crate) enum Value {
     Dict(Vec<(Id, Id)>),
     /// A class or function, by its name only.
     Global(String),
-    Storage(super::tensor::Storage),
-    Tensor(TensorView),
+    Storage(Box<Storage>),
+    Tensor(Box<TensorView>),
     /// The result of a call whose value no checkpoint reader needs.
     Opaque,
 }
@@ -43,6 +46,9 @@ impl Pickle {
         let mut machine = Machine::default();
         while let Some(operation) = machine.next(reader)? {
             machine.run(operation, reader)?;
+            if machine.values.len() + machine.stack.len() > MOST_VALUES {
+                return Err(format!("the pickle has more than {MOST_VALUES} values"));
+            }
         }
         let root = machine.pop()?;
         Ok(Self { values: machine.values, root })

@@ -18,13 +18,13 @@ use crate::weights::tensor_data;
 use crate::{CheckpointError, TensorInfo, Weights};
 
 use container::Container;
-use machine::{Id, Pickle, Value};
+use machine::{Id, MOST_VALUES, Pickle, Value};
 use tensor::TensorView;
 
 /// More dictionaries inside each other than a checkpoint has.
 const DEEPEST: usize = 32;
-/// More values than a checkpoint has; a dictionary that contains itself twice would have no end.
-const MOST_VALUES: usize = 4_000_000;
+/// A tensor's name is no longer.
+const LONGEST_NAME: usize = 1024;
 
 /// The tensors of a `.ckpt`, `.pt`, `.pth` or `.bin` file: a zip archive (PyTorch 1.6 and later) or the stream of
 /// pickles before it.
@@ -123,8 +123,11 @@ impl Collection<'_> {
         if depth > DEEPEST || self.visited > MOST_VALUES {
             return Err("its values are nested without end".to_owned());
         }
+        if name.len() > LONGEST_NAME {
+            return Err(format!("a name of {} characters, beginning with `{:.40}`", name.len(), name));
+        }
         if let Value::Tensor(tensor) = &self.pickle.values[id] {
-            self.tensors.insert(name.to_owned(), tensor.clone());
+            self.tensors.insert(name.to_owned(), TensorView::clone(tensor));
         }
         for (key, value) in self.pickle.entries(id) {
             let name = if name.is_empty() { key } else { format!("{name}.{key}") };
