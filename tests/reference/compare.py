@@ -91,8 +91,8 @@ def compare(pipe, request, arguments):
             return float("inf"), 255
         found = load_file(folder / "latents.safetensors")["latents"]
         pictures = [numpy.asarray(Image.open(file).convert("RGB")) for file in sorted(folder.glob("*.png"))]
-    if found.shape != expected.shape:
-        print(f"latents {tuple(found.shape)} instead of {tuple(expected.shape)}", file=sys.stderr)
+    if found.shape != expected.shape or not torch.isfinite(found).all():
+        print(f"latents {tuple(found.shape)} instead of {tuple(expected.shape)}, or not finite", file=sys.stderr)
         return float("inf"), 255
     return ((found - expected).norm() / expected.norm()).item(), pixel_difference(pipe, expected, pictures)
 
