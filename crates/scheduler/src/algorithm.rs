@@ -1,0 +1,195 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ddim::Ddim;
+use crate::ddpm::Ddpm;
+use crate::deis::Deis;
+use crate::dpm_solver::DpmSolverMultistep;
+use crate::euler::EulerDiscrete;
+use crate::euler_ancestral::EulerAncestralDiscrete;
+use crate::heun::HeunDiscrete;
+use crate::kdpm2::Kdpm2Discrete;
+use crate::kdpm2_ancestral::Kdpm2AncestralDiscrete;
+use crate::lcm::Lcm;
+use crate::lms::LmsDiscrete;
+use crate::pndm::Pndm;
+use crate::unipc::UniPcMultistep;
+use crate::{Scheduler, SchedulerConfig, SchedulerError};
+
+/// The samplers of this crate. `Display` and `FromStr` use the names of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Ancestral sampling of Ho et al., `DDPMScheduler`.
+    Ddpm,
+    /// `DDIMScheduler`.
+    Ddim,
+    /// Runge-Kutta and linear multistep pseudo numerical methods, `PNDMScheduler`.
+    Pndm,
+    /// Linear multistep in sigma, `LMSDiscreteScheduler`.
+    Lms,
+    /// `EulerDiscreteScheduler`.
+    Euler,
+    /// `EulerAncestralDiscreteScheduler`.
+    EulerAncestral,
+    /// `HeunDiscreteScheduler`.
+    Heun,
+    /// `DPMSolverMultistepScheduler` with algorithm type `dpmsolver++`.
+    DpmSolverPlusPlus,
+    /// `DPMSolverMultistepScheduler` with algorithm type `sde-dpmsolver++`.
+    DpmSolverPlusPlusSde,
+    /// `UniPCMultistepScheduler`.
+    UniPc,
+    /// `LCMScheduler`.
+    Lcm,
+    /// `DEISMultistepScheduler`.
+    Deis,
+    /// `KDPM2DiscreteScheduler`.
+    Kdpm2,
+    /// `KDPM2AncestralDiscreteScheduler`.
+    Kdpm2Ancestral,
+}
+
+/// The names under which an algorithm is known.
+struct Names {
+    command_line: &'static str,
+    class: &'static str,
+    automatic1111: &'static str,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of the command line's help.
+    pub const ALL: [Self; 14] = [
+        Self::Ddpm,
+        Self::Ddim,
+        Self::Pndm,
+        Self::Lms,
+        Self::Euler,
+        Self::EulerAncestral,
+        Self::Heun,
+        Self::DpmSolverPlusPlus,
+        Self::DpmSolverPlusPlusSde,
+        Self::UniPc,
+        Self::Lcm,
+        Self::Deis,
+        Self::Kdpm2,
+        Self::Kdpm2Ancestral,
+    ];
+
+    fn names(self) -> Names {
+        let (command_line, class, automatic1111) = match self {
+            Self::Ddpm => ("ddpm", "DDPMScheduler", "DDPM"),
+            Self::Ddim => ("ddim", "DDIMScheduler", "DDIM"),
+            Self::Pndm => ("pndm", "PNDMScheduler", "PLMS"),
+            Self::Lms => ("lms", "LMSDiscreteScheduler", "LMS"),
+            Self::Euler => ("euler", "EulerDiscreteScheduler", "Euler"),
+            Self::EulerAncestral => ("euler-ancestral", "EulerAncestralDiscreteScheduler", "Euler a"),
+            Self::Heun => ("heun", "HeunDiscreteScheduler", "Heun"),
+            Self::DpmSolverPlusPlus => ("dpm-solver++", "DPMSolverMultistepScheduler", "DPM++ 2M"),
+            Self::DpmSolverPlusPlusSde => ("dpm-solver++-sde", "DPMSolverMultistepScheduler", "DPM++ 2M SDE"),
+            Self::UniPc => ("unipc", "UniPCMultistepScheduler", "UniPC"),
+            Self::Lcm => ("lcm", "LCMScheduler", "LCM"),
+            Self::Deis => ("deis", "DEISMultistepScheduler", "DEIS"),
+            Self::Kdpm2 => ("kdpm2", "KDPM2DiscreteScheduler", "DPM2"),
+            Self::Kdpm2Ancestral => ("kdpm2-ancestral", "KDPM2AncestralDiscreteScheduler", "DPM2 a"),
+        };
+        Names { command_line, class, automatic1111 }
+    }
+
+    /// The algorithm of a diffusers class, as `_class_name` in `scheduler_config.json` names it. `algorithm_type` is that
+    /// key of the file; only `DPMSolverMultistepScheduler` looks at it.
+    ///
+    /// # Errors
+    /// A class or an algorithm type that is not implemented here.
+    pub fn from_class_name(class: &str, algorithm_type: Option<&str>) -> Result<Self, SchedulerError> {
+        let algorithm = Self::ALL.into_iter().find(|algorithm| algorithm.class_name() == class);
+        match (algorithm.ok_or_else(|| SchedulerError::UnknownClass(class.to_owned()))?, algorithm_type) {
+            // diffusers turns the type of a DEIS configuration into its own default.
+            (Self::DpmSolverPlusPlus, None | Some("dpmsolver++" | "deis")) => Ok(Self::DpmSolverPlusPlus),
+            (Self::DpmSolverPlusPlus, Some("sde-dpmsolver++")) => Ok(Self::DpmSolverPlusPlusSde),
+            (Self::DpmSolverPlusPlus, Some(other)) => Err(SchedulerError::setting(
+                "algorithm_type",
+                other,
+                "only dpmsolver++ and sde-dpmsolver++ are supported",
+            )),
+            (algorithm, _) => Ok(algorithm),
+        }
+    }
+
+    /// The diffusers class, the same for both forms of DPM-Solver++.
+    #[must_use]
+    pub fn class_name(self) -> &'static str {
+        self.names().class
+    }
+
+    /// What AUTOMATIC1111's web UI calls the sampler in the text of a PNG.
+    #[must_use]
+    pub fn automatic1111_name(self) -> &'static str {
+        self.names().automatic1111
+    }
+
+    /// Whether the algorithm can use the noise levels of Karras et al. (`use_karras_sigmas`).
+    #[must_use]
+    pub fn knows_karras_sigmas(self) -> bool {
+        !matches!(self, Self::Ddpm | Self::Ddim | Self::Pndm | Self::Lcm | Self::EulerAncestral)
+    }
+
+    /// A scheduler for `steps` denoising steps. As diffusers' `from_config` does, the algorithm takes the settings it
+    /// knows from `config` and its own defaults for what is absent there.
+    ///
+    /// # Errors
+    /// Zero steps, more steps than the algorithm can make, or settings it cannot use.
+    pub fn build(self, config: &SchedulerConfig, steps: usize) -> Result<Box<dyn Scheduler + Send>, SchedulerError> {
+        config.validate()?;
+        let config = &config.seen_by(self);
+        self.check_steps(steps, 1, config.num_train_timesteps(), "")?;
+        Ok(match self {
+            Self::Ddpm => Box::new(Ddpm::new(config, steps)?),
+            Self::Ddim => Box::new(Ddim::new(config, steps)?),
+            Self::Pndm => Box::new(Pndm::new(config, steps)?),
+            Self::Lms => Box::new(LmsDiscrete::new(config, steps)?),
+            Self::Euler => Box::new(EulerDiscrete::new(config, steps)?),
+            Self::EulerAncestral => Box::new(EulerAncestralDiscrete::new(config, steps)?),
+            Self::Heun => Box::new(HeunDiscrete::new(config, steps)?),
+            Self::DpmSolverPlusPlus => Box::new(DpmSolverMultistep::new(config, steps, self)?),
+            Self::DpmSolverPlusPlusSde => Box::new(DpmSolverMultistep::new(config, steps, self)?),
+            Self::UniPc => Box::new(UniPcMultistep::new(config, steps)?),
+            Self::Lcm => Box::new(Lcm::new(config, steps)?),
+            Self::Deis => Box::new(Deis::new(config, steps)?),
+            Self::Kdpm2 => Box::new(Kdpm2Discrete::new(config, steps)?),
+            Self::Kdpm2Ancestral => Box::new(Kdpm2AncestralDiscrete::new(config, steps)?),
+        })
+    }
+
+    /// `reason` goes on after the permitted range.
+    pub(crate) fn check_steps(self, steps: usize, min: usize, max: usize, reason: &str) -> Result<(), SchedulerError> {
+        if (min..=max).contains(&steps) {
+            return Ok(());
+        }
+        Err(SchedulerError::Steps { algorithm: self, steps, expected: format!("{min} to {max} are possible{reason}") })
+    }
+
+    pub(crate) fn all_names() -> String {
+        Self::ALL.map(|algorithm| algorithm.names().command_line).join(", ")
+    }
+
+    pub(crate) fn class_names() -> String {
+        let mut classes = Self::ALL.map(Self::class_name).to_vec();
+        classes.dedup();
+        classes.join(", ")
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.names().command_line)
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = SchedulerError;
+
+    fn from_str(name: &str) -> Result<Self, SchedulerError> {
+        let algorithm = Self::ALL.into_iter().find(|algorithm| algorithm.names().command_line == name);
+        algorithm.ok_or_else(|| SchedulerError::UnknownAlgorithm(name.to_owned()))
+    }
+}

@@ -1,0 +1,252 @@
+use serde::Deserialize;
+
+use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, TimestepSpacing};
+
+/// More training steps than this are taken for a broken file.
+const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
+
+/// Settings that would change the picture and are not implemented: key and the only value that is accepted.
+const FIXED: [(&str, &str); 8] = [
+    ("use_exponential_sigmas", "false"),
+    ("use_beta_sigmas", "false"),
+    ("use_lu_lambdas", "false"),
+    ("use_flow_sigmas", "false"),
+    ("interpolation_type", "\"linear\""),
+    ("timestep_type", "\"discrete\""),
+    ("sigma_min", "null"),
+    ("sigma_max", "null"),
+];
+
+/// The variance of the reverse process in DDPM, section 3.2 of <https://arxiv.org/abs/2006.11239>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VarianceType {
+    /// Beta-tilde, the variance of the posterior.
+    FixedSmall,
+    /// Beta-tilde by way of its logarithm.
+    FixedSmallLog,
+    /// Beta.
+    FixedLarge,
+    /// Beta by way of its logarithm; diffusers yields NaN here.
+    FixedLargeLog,
+}
+
+/// How a multistep solver forms its higher orders: `midpoint` and `heun` for DPM-Solver++, `bh1` and `bh2` for UniPC,
+/// `logrho` for DEIS. An algorithm that meets another's type uses its own default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverType {
+    /// The derivative at the midpoint.
+    Midpoint,
+    /// The mean of two derivatives.
+    Heun,
+    /// B(h) = h.
+    Bh1,
+    /// B(h) = exp(h) - 1.
+    Bh2,
+    /// Lagrange polynomials in log rho.
+    Logrho,
+}
+
+/// The noise level after the last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalSigmasType {
+    /// No noise.
+    Zero,
+    /// The smallest noise level of the training schedule.
+    SigmaMin,
+}
+
+/// The explicit settings of a `scheduler_config.json`.
+///
+/// A key that is absent is `None` and stands for the default of the algorithm that is built, so that one configuration
+/// serves every [`Algorithm`] as diffusers' `from_config` does. Keys are named and mean what they do in diffusers; keys
+/// that are unknown here are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SchedulerConfig {
+    /// The diffusers class that the file was written for, such as `PNDMScheduler`.
+    #[serde(rename = "_class_name")]
+    pub class_name: Option<String>,
+    /// Steps of the noise schedule in training; 1000 by default.
+    pub num_train_timesteps: Option<usize>,
+    /// The first beta, 0.0001 by default; 0.00085 for Heun, LCM and both KDPM2.
+    pub beta_start: Option<f64>,
+    /// The last beta, 0.02 by default; 0.012 for Heun, LCM and both KDPM2.
+    pub beta_end: Option<f64>,
+    /// How beta grows, linearly by default; `scaled_linear` for LCM.
+    pub beta_schedule: Option<BetaSchedule>,
+    /// Every beta, in place of the three settings above.
+    pub trained_betas: Option<Vec<f32>>,
+    /// What the model predicts, `epsilon` by default.
+    pub prediction_type: Option<PredictionType>,
+    /// Which training timesteps are used: `leading` by default for DDPM, DDIM and PNDM, else `linspace`.
+    pub timestep_spacing: Option<TimestepSpacing>,
+    /// Added to the timesteps of `leading`; 0 by default.
+    pub steps_offset: Option<usize>,
+    /// Whether the denoised sample is clipped: DDPM and DDIM (by default), LCM and Heun.
+    pub clip_sample: Option<bool>,
+    /// The largest magnitude that clipping leaves; 1 by default.
+    pub clip_sample_range: Option<f64>,
+    /// Whether alpha-bar after the last step is 1 or that of timestep 0: DDIM (1 by default) and PNDM.
+    pub set_alpha_to_one: Option<bool>,
+    /// Whether the denoised sample is thresholded dynamically (<https://arxiv.org/abs/2205.11487>, section 2.3).
+    pub thresholding: Option<bool>,
+    /// The quantile that dynamic thresholding keeps; 0.995 by default.
+    pub dynamic_thresholding_ratio: Option<f64>,
+    /// The largest value that dynamic thresholding divides by; 1 by default.
+    pub sample_max_value: Option<f64>,
+    /// Whether the betas are rescaled to leave no signal in the last step (<https://arxiv.org/abs/2305.08891>).
+    pub rescale_betas_zero_snr: Option<bool>,
+    /// DDPM's variance, `fixed_small` by default.
+    pub variance_type: Option<VarianceType>,
+    /// Whether PNDM starts with linear multistep instead of twelve Runge-Kutta calls; false by default.
+    pub skip_prk_steps: Option<bool>,
+    /// Whether noise levels are spaced as in Karras et al. (<https://arxiv.org/abs/2206.00364>, equation 5).
+    pub use_karras_sigmas: Option<bool>,
+    /// `dpmsolver++` or `sde-dpmsolver++`: which form of DPM-Solver++ the class stands for.
+    pub algorithm_type: Option<String>,
+    /// The order of DPM-Solver++, UniPC and DEIS, 1 to 3; 2 by default.
+    pub solver_order: Option<usize>,
+    /// The form of the higher orders: `midpoint` by default for DPM-Solver++, `bh2` for UniPC.
+    pub solver_type: Option<SolverType>,
+    /// Whether DPM-Solver++, UniPC and DEIS end with lower orders; true by default.
+    pub lower_order_final: Option<bool>,
+    /// Whether DPM-Solver++ ends with a first-order step in any case; false by default.
+    pub euler_at_final: Option<bool>,
+    /// The noise level after the last step of Euler, DPM-Solver++ and UniPC; `zero` by default.
+    pub final_sigmas_type: Option<FinalSigmasType>,
+    /// DPM-Solver++ begins no earlier than at this half log signal-to-noise ratio; without bound by default.
+    pub lambda_min_clipped: Option<f64>,
+    /// Whether UniPC works on the denoised sample or on epsilon; true by default.
+    pub predict_x0: Option<bool>,
+    /// The steps after which UniPC does not correct; none by default.
+    pub disable_corrector: Option<Vec<usize>>,
+    /// LCM's number of steps in distillation; 50 by default.
+    pub original_inference_steps: Option<usize>,
+    /// What LCM's boundary conditions multiply the timestep with; 10 by default.
+    pub timestep_scaling: Option<f64>,
+    /// DDIM's share of fresh noise between 0 (by default) and 1. diffusers takes it as an argument of the pipeline.
+    pub eta: Option<f64>,
+    /// Whether [`with_pipeline_defaults`](Self::with_pipeline_defaults) was applied; no key of the file.
+    #[serde(skip)]
+    pub corrected: bool,
+}
+
+impl SchedulerConfig {
+    /// Reads a `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
+    pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
+        let text = without_non_finite(text);
+        let config: Self = serde_json::from_str(&text)?;
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)?;
+        for (key, only) in FIXED {
+            match object.get(key) {
+                Some(value) if !value.is_null() && value.to_string() != only => {
+                    return Err(SchedulerError::setting(key, value, format!("only {only} is supported")));
+                }
+                _ => {}
+            }
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration as the constructor of diffusers' `StableDiffusionPipeline` leaves it: `steps_offset` is 1 and
+    /// `clip_sample` is false. Both also hold for other algorithms if the file has the key; if it has not, another
+    /// algorithm keeps its own default.
+    #[must_use]
+    pub fn with_pipeline_defaults(mut self) -> Self {
+        self.steps_offset = self.steps_offset.map(|_| 1);
+        self.clip_sample = self.clip_sample.map(|_| false);
+        self.corrected = true;
+        self
+    }
+
+    /// The algorithm that the file names by `_class_name` and `algorithm_type`.
+    ///
+    /// # Errors
+    /// No class name, or one that is not implemented here.
+    pub fn algorithm(&self) -> Result<Algorithm, SchedulerError> {
+        let class = self.class_name.as_deref();
+        let class = class.ok_or_else(|| {
+            SchedulerError::setting("_class_name", "null", format!("one of {}", Algorithm::class_names()))
+        })?;
+        Algorithm::from_class_name(class, self.algorithm_type.as_deref())
+    }
+
+    /// What `algorithm` reads: the corrections of the pipeline reach absent keys only for the file's own class.
+    pub(crate) fn seen_by(&self, algorithm: Algorithm) -> Self {
+        let mut config = self.clone();
+        if self.corrected && self.class_name.as_deref() == Some(algorithm.class_name()) {
+            (config.steps_offset, config.clip_sample) = (Some(1), Some(false));
+        }
+        config
+    }
+
+    pub(crate) fn num_train_timesteps(&self) -> usize {
+        self.num_train_timesteps.unwrap_or(1000)
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SchedulerError> {
+        let train = self.num_train_timesteps();
+        let unit = |value: f64| value > 0.0 && value < 1.0;
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        within(
+            "num_train_timesteps",
+            Some(train),
+            |n| (1..=MAX_TRAIN_TIMESTEPS).contains(&n),
+            "1 to 1000000 are possible",
+        )?;
+        within("beta_start", self.beta_start, unit, "it must lie between 0 and 1")?;
+        within("beta_end", self.beta_end, unit, "it must lie between 0 and 1")?;
+        within("steps_offset", self.steps_offset, |offset| offset < train, "it must be below num_train_timesteps")?;
+        within("clip_sample_range", self.clip_sample_range, positive, "it must be positive")?;
+        within("dynamic_thresholding_ratio", self.dynamic_thresholding_ratio, share, "it must lie between 0 and 1")?;
+        within("sample_max_value", self.sample_max_value, positive, "it must be positive")?;
+        within("solver_order", self.solver_order, |order| (1..=3).contains(&order), "1, 2 and 3 are possible")?;
+        within(
+            "original_inference_steps",
+            self.original_inference_steps,
+            |n| (1..=train).contains(&n),
+            "1 to num_train_timesteps are possible",
+        )?;
+        within("timestep_scaling", self.timestep_scaling, positive, "it must be positive")?;
+        within("eta", self.eta, share, "it must lie between 0 and 1")?;
+        let betas = self.trained_betas.as_deref();
+        within(
+            "trained_betas",
+            betas.map(<[f32]>::len),
+            |count| count == train,
+            "its length must be num_train_timesteps",
+        )?;
+        let wrong = betas.and_then(|betas| betas.iter().copied().find(|&beta| !unit(f64::from(beta))));
+        within("trained_betas", wrong, |_| false, "every beta must lie between 0 and 1")
+    }
+}
+
+fn within<T: Copy + ToString>(
+    key: &'static str,
+    value: Option<T>,
+    accepted: impl Fn(T) -> bool,
+    expected: &str,
+) -> Result<(), SchedulerError> {
+    match value {
+        Some(value) if !accepted(value) => Err(SchedulerError::setting(key, value, expected)),
+        _ => Ok(()),
+    }
+}
+
+/// Python writes `lambda_min_clipped` as `-Infinity`, which is no JSON: outside of strings such words become `null`,
+/// which stands for the default.
+fn without_non_finite(text: &str) -> String {
+    let replaced = |part: &str| part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+    let escaped = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");
+    let parts = escaped.split('"').enumerate();
+    let parts = parts.map(|(i, part)| if i % 2 == 0 { replaced(part) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("\"").replace('\u{1}', "\\\"").replace('\u{0}', "\\\\")
+}

@@ -1,0 +1,160 @@
+use burn::tensor::Tensor;
+
+use crate::limit::Limit;
+use crate::multistep::{History, MultistepOptions, MultistepSchedule};
+use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
+use crate::prediction::{Prediction, weighted_sum};
+use crate::{Algorithm, FinalSigmasType, Generator, Scheduler, SchedulerConfig, SchedulerError, SolverType};
+
+/// UniPC, <https://arxiv.org/abs/2302.04867>: each model call first corrects the sample it was made for, then predicts the
+/// next one (algorithms 5 and 6 for the denoised sample).
+#[derive(Debug)]
+pub(crate) struct UniPcMultistep {
+    schedule: MultistepSchedule,
+    prediction: Prediction,
+    history: History,
+    solver_order: usize,
+    predict_x0: bool,
+    bh1: bool,
+    lower_order_final: bool,
+    disable_corrector: Vec<usize>,
+    /// The sample from which the last prediction was made, and that prediction's order.
+    last: Option<(Tensor<4>, usize)>,
+}
+
+impl UniPcMultistep {
+    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+        let noise = NoiseSchedule::rescaled_finite(config, BetaDefaults::DDPM)?;
+        let final_sigma = config.final_sigmas_type.unwrap_or(FinalSigmasType::Zero);
+        let (algorithm, last_timestep) = (Algorithm::UniPc, noise.train_steps());
+        let options = MultistepOptions { algorithm, last_timestep, final_sigma };
+        let predict_x0 = config.predict_x0.unwrap_or(true);
+        let limit = if predict_x0 { Limit::threshold(config) } else { Limit::None };
+        let solver_order = config.solver_order.unwrap_or(2);
+        Ok(Self {
+            schedule: MultistepSchedule::new(&noise, config, steps, options)?,
+            prediction: Prediction::new(config, limit),
+            history: History::new(solver_order),
+            solver_order,
+            predict_x0,
+            bh1: config.solver_type == Some(SolverType::Bh1),
+            lower_order_final: config.lower_order_final.unwrap_or(true),
+            disable_corrector: config.disable_corrector.clone().unwrap_or_default(),
+            last: None,
+        })
+    }
+
+    fn order(&self, index: usize) -> usize {
+        let bound = match self.schedule.steps() - index {
+            _ if !self.schedule.moves(index) => 1,
+            left if self.lower_order_final => self.solver_order.min(left),
+            _ => self.solver_order,
+        };
+        bound.min(self.history.len())
+    }
+
+    /// From `sample` at `index` to the next level, equations 3 and 8 of the paper. The predictor (without `target`) uses the
+    /// history up to `index`, the corrector also the prediction at the level it goes to.
+    fn update(&self, index: usize, order: usize, sample: Tensor<4>, target: Option<Tensor<4>>) -> Tensor<4> {
+        let (from, to) = (self.schedule.level(index), self.schedule.level(index + 1));
+        let step = to.lambda() - from.lambda();
+        let h = if self.predict_x0 { -step } else { step };
+        let b_h = if self.bh1 { h } else { h.exp_m1() };
+        let ratio = |past: usize| (self.schedule.lambda(index - past) - from.lambda()) / step;
+        let ratios: Vec<f64> = (1..order).map(ratio).collect();
+        let rhos = rhos(&ratios, h, b_h, target.is_some());
+        // The part of first order in closed form, where sigma may be zero.
+        let (of_sample, of_first, scale) = if self.predict_x0 {
+            (to.sigma / from.sigma, to.alpha * h.exp_m1(), to.alpha)
+        } else {
+            (to.alpha / from.alpha, to.alpha * from.sigma / from.alpha - to.sigma, to.sigma)
+        };
+        // Differences to the newest prediction, over their distances in lambda; the target lies at distance 1.
+        let differences = rhos.iter().zip(ratios.iter().chain([&1.0]));
+        let mut weights: Vec<f64> = differences.map(|(rho, ratio)| -scale * b_h * rho / ratio).collect();
+        let of_target = if target.is_some() { weights.pop() } else { None };
+        let others = weights.iter().sum::<f64>() + of_target.unwrap_or(0.0);
+        weights.insert(0, -of_first - others);
+        let terms = [(of_sample, sample)].into_iter().chain(self.history.weighted(&weights));
+        weighted_sum(terms.chain(of_target.zip(target)))
+    }
+}
+
+/// The weights of the differences: the solution of R rho = b in equation 4, one row fewer for the predictor.
+fn rhos(ratios: &[f64], h: f64, b_h: f64, corrector: bool) -> Vec<f64> {
+    let unknowns = ratios.len() + usize::from(corrector);
+    if unknowns <= 1 {
+        return vec![0.5; unknowns];
+    }
+    let nodes: Vec<f64> = ratios.iter().copied().chain([1.0]).take(unknowns).collect();
+    let (mut phi, mut factorial) = (h.exp_m1() / h - 1.0, 1.0);
+    let mut rows = Vec::with_capacity(unknowns);
+    for k in 1..=unknowns {
+        let right = phi * factorial / b_h;
+        rows.push(nodes.iter().map(|node| node.powi(k as i32 - 1)).chain([right]).collect());
+        factorial *= (k + 1) as f64;
+        phi = phi / h - 1.0 / factorial;
+    }
+    solve(rows)
+}
+
+/// Gaussian elimination with pivots for a few equations; the last column is the right-hand side.
+fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
+    let count = rows.len();
+    for column in 0..count {
+        let largest = |&a: &usize, &b: &usize| rows[a][column].abs().total_cmp(&rows[b][column].abs());
+        let pivot = (column..count).max_by(largest).unwrap_or(column);
+        rows.swap(column, pivot);
+        let pivot_row: Vec<f64> = rows[column].iter().map(|value| value / rows[column][column]).collect();
+        for (i, row) in rows.iter_mut().enumerate() {
+            let factor = if i == column { 0.0 } else { row[column] };
+            row.iter_mut().zip(&pivot_row).for_each(|(value, pivot)| *value -= factor * pivot);
+        }
+        rows[column] = pivot_row;
+    }
+    rows.iter().map(|row| row[count]).collect()
+}
+
+impl Scheduler for UniPcMultistep {
+    fn timesteps(&self) -> &[f64] {
+        &self.schedule.timesteps
+    }
+
+    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
+        let level = self.schedule.level(index);
+        let prediction = if self.predict_x0 {
+            self.prediction.denoised(&output, &sample, level)
+        } else {
+            self.prediction.epsilon(&output, &sample, level)
+        };
+        let sample = match self.last.take() {
+            Some((last, order)) if !self.disable_corrector.contains(&(index - 1)) => {
+                self.update(index - 1, order, last, Some(prediction.clone()))
+            }
+            _ => sample,
+        };
+        self.history.push(prediction);
+        let order = self.order(index);
+        self.last = Some((sample.clone(), order));
+        self.update(index, order, sample, None)
+    }
+
+    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
+        self.schedule.add_noise(original, noise, index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A system with a known solution whose first pivot is zero.
+    #[test]
+    fn equations_are_solved() {
+        let rows = vec![vec![0.0, 2.0, 1.0, 7.0], vec![1.0, 1.0, 1.0, 6.0], vec![3.0, -1.0, 2.0, 7.0]];
+        let solution = solve(rows);
+        for (found, expected) in solution.iter().zip([1.0, 2.0, 3.0]) {
+            assert!((found - expected).abs() < 1e-12, "{solution:?}");
+        }
+    }
+}
