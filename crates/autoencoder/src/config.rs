@@ -65,7 +65,7 @@ impl AutoencoderKlConfig {
         check((1..=8).contains(&self.block_out_channels.len()), "block_out_channels", "must list 1 to 8 blocks")?;
         let divisible = |&channels: &usize| sane(channels) && channels % groups == 0;
         let problem = format!("must be positive multiples of norm_num_groups, {groups}");
-        check(self.block_out_channels.iter().all(divisible), "block_out_channels", problem)?;
+        check(self.block_out_channels.iter().all(divisible), "block_out_channels", &problem)?;
         check((1..=16).contains(&self.layers_per_block), "layers_per_block", "must be 1 to 16")?;
         check(sane(self.in_channels), "in_channels", "must be a positive number")?;
         check(sane(self.out_channels), "out_channels", "must be a positive number")?;

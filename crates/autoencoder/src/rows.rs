@@ -68,7 +68,7 @@ impl Rows {
         let [batch, channels, _, width] = self.bands[0].dims();
         let (groups, height) = (norm.num_groups, self.height());
         let count = (channels / groups * height * width) as f64;
-        let grouped = |x: &Tensor<4>| x.clone().cast(DType::F32).reshape([batch, groups, 0]); // [batch, groups, values]
+        let grouped = |x: &Tensor<4>| x.clone().cast(DType::F32).reshape([batch as i64, groups as i64, -1]); // [batch, groups, values]
         let over_bands = |f: &dyn Fn(Tensor<3>) -> Tensor<3>| {
             let sums = self.bands.iter().map(|x| f(grouped(x)).sum_dim(2));
             Tensor::cat(sums.collect(), 2).sum_dim(2) / count // [batch, groups, 1]

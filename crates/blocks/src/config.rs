@@ -14,8 +14,8 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Returns an error about `key` unless `holds`.
-    pub fn unless(holds: bool, key: &'static str, problem: impl Into<String>) -> Result<(), Self> {
-        if holds { Ok(()) } else { Err(Self { key, problem: problem.into() }) }
+    pub fn unless(holds: bool, key: &'static str, problem: &str) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self { key, problem: problem.to_owned() }) }
     }
 }
 

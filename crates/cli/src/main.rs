@@ -20,6 +20,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a picture from a text
+    #[command(args_override_self = true)]
     Txt2img(Box<txt2img::Arguments>),
     /// List the adapters that wgpu finds, their limits and features
     Devices,

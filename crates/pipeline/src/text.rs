@@ -39,12 +39,15 @@ impl TextEncoder {
             let problem = format!("must be less than the {} blocks of the text encoder", self.blocks);
             return Err(Error::request("clip_skip", problem));
         }
-        let negative = request.is_guided().then_some(request.negative_prompt.as_str());
-        let prompts = negative.into_iter().chain([request.prompt.as_str()]);
-        let ids = prompts.map(|prompt| Ok(self.tokenizer.encode(prompt)?.ids)).collect::<Result<Vec<_>, Error>>()?;
-        let states = self.model.forward(&ids, request.clip_skip).last_hidden_state; // [1 or 2, tokens, width]
-        let copies = states.chunk(ids.len(), 0).into_iter().map(|state| state.repeat_dim(0, request.batch_size));
-        Ok(Tensor::cat(copies.collect(), 0))
+        // diffusers skips blocks for the prompt only.
+        let negative = request.is_guided().then_some((request.negative_prompt.as_str(), 0));
+        let prompts = negative.into_iter().chain([(request.prompt.as_str(), request.clip_skip)]);
+        let states = prompts.map(|(prompt, clip_skip)| {
+            let ids = self.tokenizer.encode(prompt)?.ids;
+            let state = self.model.forward(&[ids], clip_skip).last_hidden_state; // [1, tokens, width]
+            Ok(state.repeat_dim(0, request.batch_size))
+        });
+        Ok(Tensor::cat(states.collect::<Result<Vec<_>, Error>>()?, 0))
     }
 }
 

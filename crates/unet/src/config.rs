@@ -120,35 +120,35 @@ impl UNet2dConditionConfig {
         check(sane(groups), "norm_num_groups", "must be a positive number")?;
         let divisible = |&channels: &usize| sane(channels) && channels % groups == 0;
         let problem = format!("must be positive multiples of norm_num_groups, {groups}");
-        check(self.block_out_channels.iter().all(divisible), "block_out_channels", problem)?;
+        check(self.block_out_channels.iter().all(divisible), "block_out_channels", &problem)?;
         check(sane(self.in_channels), "in_channels", "must be a positive number")?;
         check(sane(self.out_channels), "out_channels", "must be a positive number")?;
         check(self.sample_size.is_none_or(sane), "sample_size", "must be a positive number")?;
         check(
             self.layers_per_block.fits(blocks, |n| (1..=16).contains(&n)),
             "layers_per_block",
-            per_block(blocks, "1 to 16"),
+            &per_block(blocks, "1 to 16"),
         )?;
         check(
             self.cross_attention_dim.fits(blocks, sane),
             "cross_attention_dim",
-            per_block(blocks, "a positive number"),
+            &per_block(blocks, "a positive number"),
         )?;
         check(
             self.only_cross_attention.fits(blocks, |_| true),
             "only_cross_attention",
-            per_block(blocks, "true or false"),
+            &per_block(blocks, "true or false"),
         )?;
         let layers = &self.transformer_layers_per_block;
         check(
             layers.fits(blocks, |n| (1..=64).contains(&n)),
             "transformer_layers_per_block",
-            per_block(blocks, "1 to 64"),
+            &per_block(blocks, "1 to 64"),
         )?;
         check(
             self.attention_head_dim.fits(blocks, sane),
             "attention_head_dim",
-            per_block(blocks, "a number of heads"),
+            &per_block(blocks, "a number of heads"),
         )?;
         let heads_divide = |block: usize| self.block_out_channels[block] % self.attention_head_dim.get(block) == 0;
         let problem = "is the number of heads and must divide block_out_channels";
@@ -165,8 +165,8 @@ impl UNet2dConditionConfig {
         let up = known(&self.up_block_types, ["UpBlock2D", "CrossAttnUpBlock2D"]);
         let mid = matches!(self.mid_block_type.as_deref(), Some("UNetMidBlock2DCrossAttn" | "UNetMidBlock2D"));
         let kinds = |kind: &str| format!("must list {blocks} of {kind}2D and CrossAttn{kind}2D");
-        ConfigError::unless(down, "down_block_types", kinds("DownBlock"))?;
-        ConfigError::unless(up, "up_block_types", kinds("UpBlock"))?;
+        ConfigError::unless(down, "down_block_types", &kinds("DownBlock"))?;
+        ConfigError::unless(up, "up_block_types", &kinds("UpBlock"))?;
         ConfigError::unless(mid, "mid_block_type", "must be UNetMidBlock2DCrossAttn or UNetMidBlock2D")
     }
 
@@ -174,7 +174,7 @@ impl UNet2dConditionConfig {
         let only: Value = serde_json::from_str(only).unwrap_or(Value::Null);
         let same = |value: &Value| *value == only || (value.is_number() && value.as_f64() == only.as_f64());
         let holds = self.rest.get(key).is_none_or(same);
-        ConfigError::unless(holds, key, format!("is not supported with this value; only {only} is"))
+        ConfigError::unless(holds, key, &format!("is not supported with this value; only {only} is"))
     }
 
     /// Width of the time embedding.
