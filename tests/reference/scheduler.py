@@ -136,10 +136,10 @@ def schedules():
     linear = BASE | {"beta_schedule": "linear", "num_train_timesteps": 500}
     trained = BASE | {"trained_betas": [0.01 + 0.002 * i for i in range(40)], "num_train_timesteps": 40}
     for algorithm, steps in itertools.product(CLASSES, FEW):
-        # The last level of this schedule is sigma = 20000, from which float32 leaves few digits to samplers that work in
-        # sigma; these begin lower.
+        # The last level of this schedule is sigma = 20000. From there float32 keeps diffusers' PNDM and the samplers that
+        # work in sigma 1e-4 to 2e-3 away from their own float64 results; these begin lower.
         yield algorithm, steps, cosine | {"timestep_spacing": "leading"}
-        if algorithm in ["ddpm", "ddim", "pndm", *SOLVERS[:3]]:
+        if algorithm in ["ddpm", "ddim", *SOLVERS[:3]]:
             yield algorithm, steps, cosine | {"timestep_spacing": "trailing"}
         yield algorithm, steps, linear
         yield algorithm, steps, trained | {"original_inference_steps": 20}
