@@ -105,14 +105,6 @@ fn distance(found: &[f32], expected: &[f32]) -> f64 {
     if distance.is_finite() && found.len() == expected.len() { distance } else { f64::INFINITY }
 }
 
-/// PNDM starts the trailing cosine schedule at alpha-bar 2e-9 and there subtracts nearly equal terms divided by its square
-/// root: float32 rounding in diffusers grows by 2e4, so that its own last digits are 1e-3 there.
-fn tolerance(algorithm: Algorithm, settings: &str) -> f64 {
-    let ill_conditioned =
-        algorithm == Algorithm::Pndm && settings.contains("squaredcos") && settings.contains("trailing");
-    if ill_conditioned { 1e-2 } else { TOLERANCE }
-}
-
 /// Every run ends where diffusers' does.
 #[test]
 fn final_samples_agree() {
@@ -124,7 +116,7 @@ fn final_samples_agree() {
         let distance = distance(&found, reference.row("samples", i, VALUES));
         let entry = worst.entry(run.algorithm.to_string()).or_default();
         *entry = entry.max(distance);
-        if distance > tolerance(run.algorithm, &run.text) {
+        if distance > TOLERANCE {
             failures.push(format!("{distance:.1e} {} {} {}", run.algorithm, run.steps, run.text));
         }
     }
