@@ -41,12 +41,12 @@ pub struct Adapter {
 /// # Errors
 /// When no adapter has that name or wgpu cannot open it.
 pub fn device(name: &str) -> Result<Device, Error> {
-    let found = adapters();
     let adapter = match name {
         "cpu" => None,
-        "auto" => found.into_iter().find(|adapter| adapter.kind != "software"),
-        "wgpu" => Some(found.into_iter().next().ok_or_else(|| no_adapter(name, &[]))?),
+        "auto" => adapters().into_iter().find(|adapter| adapter.kind != "software"),
+        "wgpu" => Some(adapters().into_iter().next().ok_or_else(|| no_adapter(name, &[]))?),
         part => {
+            let found = adapters();
             let matches = |adapter: &&Adapter| adapter.name.to_lowercase().contains(&part.to_lowercase());
             Some(found.iter().find(matches).cloned().ok_or_else(|| no_adapter(name, &found))?)
         }
@@ -57,7 +57,10 @@ pub fn device(name: &str) -> Result<Device, Error> {
 /// All adapters that Vulkan, Metal or DirectX 12 offer, the most powerful first.
 pub fn adapters() -> Vec<Adapter> {
     let apis = [wgpu::Backends::METAL, wgpu::Backends::DX12, wgpu::Backends::VULKAN];
-    let instance = wgpu::Instance::default();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY, // without OpenGL, which would be started in vain
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
     let mut adapters = Vec::new();
     for api in apis {
         let mut seen: HashMap<&'static str, usize> = HashMap::new();
