@@ -35,13 +35,12 @@ pub struct Encoding {
 }
 
 impl Tokenizer {
-    /// The vocabulary of every published CLIP, for checkpoints that bring no tokenizer, 77 tokens long.
+    /// The vocabulary of every published CLIP, for checkpoints that bring none.
     ///
     /// # Errors
-    /// When `pad_token` is not in the vocabulary.
-    pub fn clip(pad_token: &str) -> Result<Self, Error> {
-        let config = TokenizerConfig { pad_token: pad_token.to_owned(), ..TokenizerConfig::default() };
-        Self::new(Vocabulary::shipped()?, &config)
+    /// When a special token of `config` is not in the vocabulary.
+    pub fn clip(config: &TokenizerConfig) -> Result<Self, Error> {
+        Self::new(Vocabulary::shipped()?, config)
     }
 
     /// From the contents of `vocab.json` and `merges.txt`.

@@ -50,6 +50,12 @@ impl TokenizerConfig {
         Ok(config)
     }
 
+    /// The same with another pad token.
+    #[must_use]
+    pub fn with_pad_token(self, pad_token: &str) -> Self {
+        Self { pad_token: pad_token.to_owned(), ..self }
+    }
+
     fn read(&mut self, file: &'static str, json: &Value) -> Result<(), Error> {
         read_token(file, json, "bos_token", &mut self.bos_token)?;
         read_token(file, json, "eos_token", &mut self.eos_token)?;

@@ -1,10 +1,10 @@
 //! Prompts to what the UNet sees of them.
 
-use burn::tensor::{DType, Device, Tensor};
-use pyrograph_checkpoint::{Checkpoint, LoadReport, TokenizerSource, load};
+use burn::tensor::{DType, Tensor};
+use pyrograph_checkpoint::{Checkpoint, LoadReport, TokenizerFiles, TokenizerSource, load};
 use pyrograph_clip::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerConfig};
 
-use crate::{Error, TextToImage};
+use crate::{Device, Error, TextToImage};
 
 /// Tokenizer and text tower.
 #[derive(Debug)]
@@ -19,13 +19,17 @@ impl TextEncoder {
     pub(crate) fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<(Self, LoadReport), Error> {
         let component = &checkpoint.text_encoder;
         let config = ClipTextConfig::from_json(&component.config.to_string())?;
-        let tokenizer = tokenizer(&checkpoint.tokenizer)?;
+        let tokenizer = tokenizer(&checkpoint.tokenizer, config.max_position_embeddings)?;
         if tokenizer.vocab_size() > config.vocab_size {
             let problem =
                 format!("has {} tokens, but the text encoder knows {}", tokenizer.vocab_size(), config.vocab_size);
             return Err(Error::request("tokenizer", problem));
         }
-        let mut model = config.init(device);
+        let mut model = config.init(device.tensors());
+        let table = (config.vocab_size * config.hidden_size * dtype.size()) as u64;
+        if device.largest_binding().is_some_and(|largest| table > largest) {
+            model = model.with_token_table_on(&burn::tensor::Device::flex());
+        }
         let report = load(&mut model, component.weights.as_ref(), dtype)?;
         Ok((Self { tokenizer, model, blocks: config.num_hidden_layers, width: config.hidden_size }, report))
     }
@@ -51,15 +55,22 @@ impl TextEncoder {
     }
 }
 
-fn tokenizer(source: &TokenizerSource) -> Result<Tokenizer, Error> {
-    let files = match source {
-        TokenizerSource::Clip { pad_token } => return Ok(Tokenizer::clip(pad_token)?),
-        TokenizerSource::Files(files) => files,
+/// The checkpoint's tokenizer, whose prompts are no longer than the text encoder's positions.
+fn tokenizer(source: &TokenizerSource, max_position_embeddings: usize) -> Result<Tokenizer, Error> {
+    let mut config = match source {
+        TokenizerSource::Files(files) => {
+            TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref())?
+        }
+        TokenizerSource::Clip { pad_token } => TokenizerConfig::default().with_pad_token(pad_token),
     };
-    let config = TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref())?;
-    Ok(match (&files.vocab_and_merges, &files.tokenizer) {
-        (Some((vocab, merges)), _) => Tokenizer::from_files(vocab, merges, &config)?,
-        (None, Some(tokenizer)) => Tokenizer::from_tokenizer_json(tokenizer, &config)?,
-        (None, None) => Tokenizer::clip(&config.pad_token)?,
+    config.model_max_length = config.model_max_length.min(max_position_embeddings);
+    Ok(match source {
+        TokenizerSource::Files(TokenizerFiles { vocab_and_merges: Some((vocab, merges)), .. }) => {
+            Tokenizer::from_files(vocab, merges, &config)?
+        }
+        TokenizerSource::Files(TokenizerFiles { tokenizer: Some(tokenizer), .. }) => {
+            Tokenizer::from_tokenizer_json(tokenizer, &config)?
+        }
+        _ => Tokenizer::clip(&config)?,
     })
 }
