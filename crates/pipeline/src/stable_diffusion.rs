@@ -21,7 +21,6 @@ pub struct StableDiffusion {
     text_encoder: TextEncoder,
     decoder: Decoder,
     scheduler: SchedulerConfig,
-    algorithm: Algorithm,
     sample_size: usize,
     in_channels: usize,
     device: Device,
@@ -64,7 +63,7 @@ impl StableDiffusion {
         let mut unet = unet_config.init(device.tensors()).map_err(wrong)?;
         let mut unused = checkpoint.unused.clone();
         unused.extend(load(&mut unet, checkpoint.unet.weights.as_ref(), dtype)?.unused);
-        let (text_encoder, report) = TextEncoder::load(&checkpoint, dtype, device.tensors())?;
+        let (text_encoder, report) = TextEncoder::load(&checkpoint, dtype, device)?;
         unused.extend(report.unused);
         let (decoder, report) = Decoder::load(&checkpoint.vae, device.tensors())?;
         unused.extend(report.unused);
@@ -72,7 +71,6 @@ impl StableDiffusion {
             SchedulerConfig::from_json(&checkpoint.scheduler_config.to_string())?.with_pipeline_defaults();
         scheduler.prediction_type = options.prediction_type.or(scheduler.prediction_type);
         let pipeline = Self {
-            algorithm: scheduler.algorithm()?,
             scheduler,
             sample_size: unet_config.sample_size.unwrap_or(64),
             in_channels: unet_config.in_channels,
@@ -167,11 +165,12 @@ impl StableDiffusion {
     pub fn parameters(&self, request: &TextToImage) -> String {
         let [_, _, height, width] = self.latent_shape(request).unwrap_or_default();
         let factor = self.decoder.downsampling;
-        let karras = request.karras.or(self.scheduler.use_karras_sigmas).unwrap_or(false);
-        let sampler = request.scheduler.unwrap_or(self.algorithm).automatic1111_name();
+        let algorithm = request.scheduler.or_else(|| self.scheduler.algorithm().ok());
+        let karras = request.karras.or(self.scheduler.use_karras_sigmas) == Some(true)
+            && algorithm.is_some_and(Algorithm::knows_karras_sigmas);
         let pairs = [
             ("Steps", Some(request.steps.to_string())),
-            ("Sampler", Some(sampler.to_owned())),
+            ("Sampler", algorithm.map(|algorithm| algorithm.automatic1111_name().to_owned())),
             ("Schedule type", karras.then(|| "Karras".to_owned())),
             ("CFG scale", Some(format!("{:?}", request.guidance_scale))),
             ("Seed", Some(request.seed.to_string())),
@@ -186,7 +185,7 @@ impl StableDiffusion {
     }
 
     fn algorithm(&self, request: &TextToImage) -> Result<Algorithm, Error> {
-        let algorithm = request.scheduler.unwrap_or(self.algorithm);
+        let algorithm = request.scheduler.map_or_else(|| self.scheduler.algorithm(), Ok)?;
         if request.karras == Some(true) && !algorithm.knows_karras_sigmas() {
             let known = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.knows_karras_sigmas());
             let known: Vec<String> = known.map(|algorithm| algorithm.to_string()).collect();
