@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let options = LoadOptions { f16: arguments.dtype == Dtype::F16, ..LoadOptions::default() };
     let pipeline = load(arguments.model.as_deref(), &device, options)?;
     let loading = clock.lap();
+    let memory_after_load = peak_memory();
     let request = TextToImage { width: arguments.width, height: arguments.height, ..TextToImage::new("a red apple") };
     let request = request.with_steps(arguments.steps).with_seed(0);
     let mut denoising = pipeline.denoise(&request)?;
@@ -62,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "milliseconds": {
             "start": start, "load": loading, "text_encoder": text, "unet_steps": steps, "decoder": decoding,
         },
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": { "after_load": memory_after_load, "after_picture": peak_memory() },
     });
     writeln!(stdout(), "{report:#}")?;
     Ok(())
