@@ -2,6 +2,9 @@
 //!
 //! A pickle is a program for a stack machine that may call any Python function. [`machine`] interprets the part of it
 //! that builds containers and tensors, and refuses every other call by name. <https://docs.python.org/3/library/pickletools.html>
+//!
+//! burn's `pytorch-reader` would do but for one thing: 0.22.1 refuses dictionaries whose keys are classes, and checkpoints of
+//! PyTorch Lightning, the published ones of Stable Diffusion 1 among them, have such a dictionary beside their weights.
 
 mod calls;
 mod container;
