@@ -33,10 +33,20 @@ pub(crate) fn read_text_if_any(path: &Path) -> Result<Option<String>, Checkpoint
     if path.exists() { read_text(path).map(Some) } else { Ok(None) }
 }
 
-/// A JSON object.
+/// A JSON object as Python writes it.
 pub(crate) fn read_json(path: &Path) -> Result<Value, CheckpointError> {
     let name = path.display().to_string();
-    let json: Value = serde_json::from_str(&read_text(path)?)
+    let json: Value = serde_json::from_str(&without_non_finite(&read_text(path)?))
         .map_err(|error| CheckpointError::format(&name, format!("not JSON: {error}")))?;
     if json.is_object() { Ok(json) } else { Err(CheckpointError::format(&name, "a JSON object is expected, `{...}`")) }
+}
+
+/// Python writes `"lambda_min_clipped": -Infinity`, which is no JSON: outside of strings such words become `null`, which
+/// stands for the default. (A JSON5 parser would read them, but none of the published ones bounds its recursion.)
+fn without_non_finite(text: &str) -> String {
+    let replaced = |part: &str| part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+    let escaped = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");
+    let parts = escaped.split('"').enumerate();
+    let parts = parts.map(|(i, part)| if i % 2 == 0 { replaced(part) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("\"").replace('\u{1}', "\\\"").replace('\u{0}', "\\\\")
 }

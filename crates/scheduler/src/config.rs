@@ -135,14 +135,13 @@ pub struct SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// Reads a `scheduler_config.json`.
+    /// Reads a `scheduler_config.json`, in which `null` stands for the default, as for an absent key.
     ///
     /// # Errors
     /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
-        let text = without_non_finite(text);
-        let config: Self = serde_json::from_str(&text)?;
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)?;
+        let config: Self = serde_json::from_str(text)?;
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
         for (key, only) in FIXED {
             match object.get(key) {
                 Some(value) if !value.is_null() && value.to_string() != only => {
@@ -239,14 +238,4 @@ fn within<T: Copy + ToString>(
         Some(value) if !accepted(value) => Err(SchedulerError::setting(key, value, expected)),
         _ => Ok(()),
     }
-}
-
-/// Python writes `lambda_min_clipped` as `-Infinity`, which is no JSON: outside of strings such words become `null`,
-/// which stands for the default.
-fn without_non_finite(text: &str) -> String {
-    let replaced = |part: &str| part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
-    let escaped = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");
-    let parts = escaped.split('"').enumerate();
-    let parts = parts.map(|(i, part)| if i % 2 == 0 { replaced(part) } else { part.to_owned() });
-    parts.collect::<Vec<_>>().join("\"").replace('\u{1}', "\\\"").replace('\u{0}', "\\\\")
 }

@@ -34,21 +34,34 @@ fn a_published_folder() {
     assert!(!vae.iter().any(|name| name.contains("query") || name.contains("proj_attn")));
 }
 
+/// The files of a folder with configurations that say nothing.
+fn smallest<'a>(scheduler: &'a [u8], text_encoder: &'a [u8], weights: &'a [u8]) -> Vec<(&'a str, &'a [u8])> {
+    vec![
+        ("model_index.json", br#"{"_class_name":"StableDiffusionPipeline"}"#),
+        ("scheduler/scheduler_config.json", scheduler),
+        ("text_encoder/config.json", text_encoder),
+        ("text_encoder/model.safetensors", weights),
+        ("unet/config.json", b"{}"),
+        ("unet/model.safetensors", weights),
+        ("vae/config.json", b"{}"),
+        ("vae/model.safetensors", weights),
+    ]
+}
+
+#[test]
+fn configurations_as_python_writes_them() {
+    let scheduler = br#"{"lambda_min_clipped": -Infinity, "note": "-Infinity \" NaN"}"#;
+    let folder = folder(&smallest(scheduler, b"{}", &one(0.0)));
+    let config = Checkpoint::open(folder.path()).unwrap().scheduler_config;
+    assert_eq!(config, json!({ "lambda_min_clipped": null, "note": "-Infinity \" NaN" }));
+}
+
 #[test]
 fn the_tokenizer_of_a_folder() {
     let tokenizer = |files: &[(&str, &[u8])], activation: &str| {
         let unet = one(0.0);
         let config = format!(r#"{{"hidden_act":"{activation}"}}"#);
-        let mut all: Vec<(&str, &[u8])> = vec![
-            ("model_index.json", br#"{"_class_name":"StableDiffusionPipeline"}"#),
-            ("scheduler/scheduler_config.json", b"{}"),
-            ("text_encoder/config.json", config.as_bytes()),
-            ("text_encoder/model.safetensors", &unet),
-        ];
-        for part in ["unet", "vae"] {
-            all.push((if part == "unet" { "unet/config.json" } else { "vae/config.json" }, b"{}"));
-        }
-        all.extend([("unet/model.safetensors", unet.as_slice()), ("vae/model.safetensors", &unet)]);
+        let mut all = smallest(b"{}", config.as_bytes(), &unet);
         all.extend(files);
         Checkpoint::open(folder(&all).path()).unwrap().tokenizer
     };
