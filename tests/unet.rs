@@ -43,6 +43,7 @@ fn every_device_agrees_with_diffusers() {
     let (dump, cases) = (Dump::open("unet.safetensors"), json("unet.json"));
     for device in devices() {
         compare("sd1", &cases["sd1"], &dump, &device, DType::F32, 1e-4);
+        compare("sd2", &cases["sd2"], &dump, &device, DType::F32, 1e-4);
         compare("sd1", &cases["sd1"], &dump, &device, DType::F16, 3e-2);
     }
 }
