@@ -1,4 +1,4 @@
-//! Forward passes of UNet2dConditionModel.
+//! Forward passes of `UNet2dConditionModel`.
 
 use burn::tensor::DType;
 use pyrograph::Device;

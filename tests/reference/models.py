@@ -76,6 +76,7 @@ UNET_CASES = {
         [(8, 8)],
         [601],
     ),
+    "distilled": ("as BK-SDM without a middle block", {"mid_block_type": None}, [(8, 8)], [401]),
 }
 
 # case: (note, changes to SMALL_KL, picture size (height, width))

@@ -22,7 +22,7 @@ pub struct UNet2dConditionConfig {
     pub freq_shift: f64,
     /// `CrossAttnDownBlock2D` or `DownBlock2D`, the highest resolution first.
     pub down_block_types: Vec<String>,
-    /// `UNetMidBlock2DCrossAttn` or `UNetMidBlock2D`.
+    /// `UNetMidBlock2DCrossAttn`, `UNetMidBlock2D`, or none in distilled networks.
     pub mid_block_type: Option<String>,
     /// `UpBlock2D` or `CrossAttnUpBlock2D`, the lowest resolution first.
     pub up_block_types: Vec<String>,
@@ -46,7 +46,7 @@ pub struct UNet2dConditionConfig {
     pub use_linear_projection: bool,
     /// Whether attention is computed in float32.
     pub upcast_attention: bool,
-    /// All other keys, which must have the values of [`FIXED`] if they are there.
+    /// All other keys. Those that change the network must have the values that Stable Diffusion leaves them at.
     #[serde(flatten)]
     pub rest: HashMap<String, Value>,
 }
@@ -150,7 +150,8 @@ impl UNet2dConditionConfig {
             "attention_head_dim",
             &per_block(blocks, "a number of heads"),
         )?;
-        let heads_divide = |block: usize| self.block_out_channels[block] % self.attention_head_dim.get(block) == 0;
+        let heads_divide =
+            |block: usize| self.block_out_channels[block].is_multiple_of(self.attention_head_dim.get(block));
         let problem = "is the number of heads and must divide block_out_channels";
         check((0..blocks).all(heads_divide), "attention_head_dim", problem)?;
         self.validate_types(blocks)?;
@@ -163,11 +164,11 @@ impl UNet2dConditionConfig {
         };
         let down = known(&self.down_block_types, ["DownBlock2D", "CrossAttnDownBlock2D"]);
         let up = known(&self.up_block_types, ["UpBlock2D", "CrossAttnUpBlock2D"]);
-        let mid = matches!(self.mid_block_type.as_deref(), Some("UNetMidBlock2DCrossAttn" | "UNetMidBlock2D"));
+        let mid = matches!(self.mid_block_type.as_deref(), None | Some("UNetMidBlock2DCrossAttn" | "UNetMidBlock2D"));
         let kinds = |kind: &str| format!("must list {blocks} of {kind}2D and CrossAttn{kind}2D");
         ConfigError::unless(down, "down_block_types", &kinds("DownBlock"))?;
         ConfigError::unless(up, "up_block_types", &kinds("UpBlock"))?;
-        ConfigError::unless(mid, "mid_block_type", "must be UNetMidBlock2DCrossAttn or UNetMidBlock2D")
+        ConfigError::unless(mid, "mid_block_type", "must be UNetMidBlock2DCrossAttn, UNetMidBlock2D or null")
     }
 
     fn validate_fixed(&self, key: &'static str, only: &str) -> Result<(), ConfigError> {

@@ -20,8 +20,8 @@ pub struct UNet2dConditionModel {
     pub time_embedding: TimestepEmbedding,
     /// The way down, the highest resolution first.
     pub down_blocks: Vec<DownBlock>,
-    /// The bottom.
-    pub mid_block: MidBlock,
+    /// The bottom, which distilled networks lack.
+    pub mid_block: Option<MidBlock>,
     /// The way up, the lowest resolution first.
     pub up_blocks: Vec<UpBlock>,
     /// In front of `conv_out`.
@@ -43,7 +43,7 @@ impl UNet2dConditionConfig {
             conv_in: conv_3x3([self.in_channels, first], device),
             time_embedding: TimestepEmbedding::new(first, self.time_embedding(), device),
             down_blocks: blocks.clone().map(|index| DownBlock::new(self, index, device)).collect(),
-            mid_block: MidBlock::new(self, device),
+            mid_block: self.mid_block_type.is_some().then(|| MidBlock::new(self, device)),
             up_blocks: blocks.map(|index| UpBlock::new(self, index, device)).collect(),
             conv_norm_out: GroupNormConfig::new(self.norm_num_groups, first).with_epsilon(self.norm_eps).init(device),
             conv_out: conv_3x3([first, self.out_channels], device),
@@ -71,7 +71,9 @@ impl UNet2dConditionModel {
         for block in &self.down_blocks {
             x = block.forward(x, &time, &text, &mut skips);
         }
-        x = self.mid_block.forward(x, &time, &text);
+        if let Some(block) = &self.mid_block {
+            x = block.forward(x, &time, &text);
+        }
         for block in &self.up_blocks {
             x = block.forward(x, &time, &text, &mut skips);
         }
