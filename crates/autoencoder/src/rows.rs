@@ -1,5 +1,7 @@
 //! Feature maps that may be too large for one tensor.
 
+use std::ops::Add;
+
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::{DType, Tensor};
@@ -93,8 +95,8 @@ impl Rows {
         let hidden = self.clone().group_norm_silu(&block.norm1).conv2d(&block.conv1);
         let hidden = hidden.group_norm_silu(&block.norm2).conv2d(&block.conv2);
         match &block.conv_shortcut {
-            Some(shortcut) => self.conv2d(shortcut).add(hidden),
-            None => self.add(hidden),
+            Some(shortcut) => self.conv2d(shortcut) + hidden,
+            None => self + hidden,
         }
     }
 
@@ -115,18 +117,6 @@ impl Rows {
     /// Applies `f`, which works on every pixel alone or repeats it, to every band.
     pub fn map(self, f: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
         Self { bands: self.bands.into_iter().map(f).collect(), limit: self.limit }
-    }
-
-    /// The sum of two feature maps of the same shape.
-    pub fn add(self, other: Self) -> Self {
-        // A convolution may have cut its output finer than its input.
-        let heights: Vec<usize> = other.bands.iter().map(|x| x.dims()[2]).collect();
-        let mut start = 0;
-        let bands = heights.iter().zip(other.bands).map(|(&rows, x)| {
-            start += rows;
-            self.rows(start - rows, start) + x
-        });
-        Self { bands: bands.collect(), limit: self.limit }
     }
 
     fn height(&self) -> usize {
@@ -189,5 +179,21 @@ fn padding(conv: &Conv2d) -> (usize, usize, usize, usize) {
         PaddingConfig2d::Explicit(top, left, bottom, right) => (top, left, bottom, right),
         PaddingConfig2d::Valid => (0, 0, 0, 0),
         PaddingConfig2d::Same => unreachable!("the autoencoder's convolutions state their padding"),
+    }
+}
+
+/// The sum of two feature maps of the same shape.
+impl Add for Rows {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        // A convolution may have cut its output finer than its input.
+        let heights: Vec<usize> = other.bands.iter().map(|x| x.dims()[2]).collect();
+        let mut start = 0;
+        let bands = heights.iter().zip(other.bands).map(|(&rows, x)| {
+            start += rows;
+            self.rows(start - rows, start) + x
+        });
+        Self { bands: bands.collect(), limit: self.limit }
     }
 }

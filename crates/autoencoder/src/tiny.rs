@@ -53,6 +53,7 @@ pub struct TinyLayers {
 
 /// One layer of an [`AutoencoderTiny`].
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are about twenty of them, half of them blocks")]
 pub enum TinyLayer {
     /// A 3x3 convolution.
     Conv(Conv2d),
@@ -212,7 +213,7 @@ impl AutoencoderTinyBlock {
         let (first, relu, second, _, third) = &self.conv;
         let rectify = |x: Tensor<4>| relu.forward(x);
         let hidden = x.clone().conv2d(first).map(rectify).conv2d(second).map(rectify).conv2d(third);
-        x.add(hidden).map(rectify)
+        (x + hidden).map(rectify)
     }
 }
 

@@ -176,10 +176,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
                 header.notes = map.next_value()?;
-            } else if header.tensors.contains_key(&name) {
+            } else if header.tensors.insert(name.clone(), map.next_value()?).is_some() {
                 return Err(A::Error::custom(format!("tensor `{name}` is listed twice")));
-            } else {
-                header.tensors.insert(name, map.next_value()?);
             }
         }
         Ok(header)

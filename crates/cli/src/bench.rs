@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     denoising.latents().device().sync()?;
     let text = clock.lap();
     let mut steps = Vec::new();
-    while let Some(step) = denoising.next() {
+    for step in denoising.by_ref() {
         step?;
         steps.push(clock.lap());
     }

@@ -71,6 +71,7 @@ pub(crate) struct Arguments {
 
 /// What a UNet can predict.
 #[derive(Debug, Clone, Copy, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "that is what the field calls it")]
 enum Prediction {
     Epsilon,
     VPrediction,

@@ -87,7 +87,7 @@ pub(crate) struct ClipTextEmbeddings {
 impl ClipTextEmbeddings {
     fn forward(&self, ids: &[Vec<u32>]) -> Tensor<3> {
         let tokens = self.token_embedding.forward(self.ids_tensor(ids)); // [batch, tokens, width]
-        let positions = self.position_embedding.weight.val().slice([0..tokens.dims()[1]]); // [tokens, width]
+        let positions = self.position_embedding.weight.val().narrow(0, 0, tokens.dims()[1]); // [tokens, width]
         tokens.to_device(&positions.device()) + positions.unsqueeze()
     }
 

@@ -87,7 +87,7 @@ fn a_token_depends_on_those_before_it_only() {
     let before = model.forward(&ids, 0).last_hidden_state;
     ids[1][40] = 3;
     let after = model.forward(&ids, 0).last_hidden_state;
-    let changed = (after - before).abs().max_dim(2).slice([1..2]).into_data().try_to_vec::<f32>().unwrap();
+    let changed = (after - before).abs().max_dim(2).narrow(0, 1, 1).into_data().try_to_vec::<f32>().unwrap();
     assert!(changed[..40].iter().all(|&difference| difference == 0.0));
     assert!(changed[40..].iter().all(|&difference| difference > 0.0));
 }

@@ -1,7 +1,7 @@
 //! The operations that pyrograph's models are made of, on [`burn::tensor::Tensor`].
 //!
 //! A model calls these instead of burn's own layers, so that an operation is made faster in one place. Every operation
-//! takes the layer that holds its weights and has a twin in [`reference`] made of plain burn operations.
+//! takes the layer that holds its weights and has a twin in [`mod@reference`] made of plain burn operations.
 //!
 //! Normalisation statistics, softmax and every accumulation are float32, also when weights and activations are float16.
 

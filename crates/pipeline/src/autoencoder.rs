@@ -9,6 +9,7 @@ use crate::stable_diffusion::parse;
 
 /// The autoencoder that `_class_name` of the configuration names.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, in a pipeline")]
 pub(crate) enum Autoencoder {
     Kl(AutoencoderKl),
     Tiny(AutoencoderTiny),

@@ -144,7 +144,7 @@ impl SchedulerConfig {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
         for (key, only) in FIXED {
             match object.get(key) {
-                Some(value) if !value.is_null() && value.to_string() != only => {
+                Some(value) if !value.is_null() && value.to_string().as_str() != only => {
                     return Err(SchedulerError::setting(key, value, format!("only {only} is supported")));
                 }
                 _ => {}

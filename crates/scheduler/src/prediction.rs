@@ -18,7 +18,7 @@ pub enum PredictionType {
     Sample,
 }
 
-/// A noise level: a sample is x = alpha * x_0 + sigma * epsilon.
+/// A noise level: a sample is x = alpha * `x_0` + sigma * epsilon.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Level {
     pub(crate) alpha: f64,
@@ -60,7 +60,7 @@ impl Prediction {
         Self { kind: config.prediction_type.unwrap_or(PredictionType::Epsilon), limit }
     }
 
-    /// x_0 within the limit.
+    /// `x_0` within the limit.
     ///
     /// # Shapes
     /// - `output`, `sample` and result: `[batch, channels, height, width]`
@@ -75,7 +75,7 @@ impl Prediction {
         self.limit.apply(mix(of_sample, sample, of_output, output))
     }
 
-    /// The noise that the output stands for; the limit of x_0 does not touch it.
+    /// The noise that the output stands for; the limit of `x_0` does not touch it.
     ///
     /// # Shapes
     /// - `output`, `sample` and result: `[batch, channels, height, width]`

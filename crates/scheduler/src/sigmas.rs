@@ -7,7 +7,7 @@ use crate::{SchedulerConfig, TimestepSpacing};
 /// rho of Karras et al., <https://arxiv.org/abs/2206.00364>, table 1.
 const RHO: f64 = 7.0;
 
-/// The noise levels of a sampler that works on x = x_0 + sigma * epsilon, <https://arxiv.org/abs/2206.00364>.
+/// The noise levels of a sampler that works on x = `x_0` + sigma * epsilon, <https://arxiv.org/abs/2206.00364>.
 ///
 /// Timesteps and sigmas are rounded to float32, the type in which diffusers holds them.
 #[derive(Debug, Clone)]

@@ -138,11 +138,11 @@ fn open_stream(file: File, file_length: u64) -> Result<(Container, Pickle), Stri
 
 /// Bytes per element of every storage that the pickle names.
 fn element_sizes(pickle: &Pickle) -> HashMap<&str, u64> {
-    let size = |value| match value {
-        &Value::Storage(ref storage) => Some((storage.key.as_str(), storage.dtype.bitsize() as u64 / 8)),
+    let sizes = pickle.values.iter().filter_map(|value| match value {
+        Value::Storage(storage) => Some((storage.key.as_str(), storage.dtype.bitsize() as u64 / 8)),
         _ => None,
-    };
-    pickle.values.iter().filter_map(size).collect()
+    });
+    sizes.collect()
 }
 
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
