@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use crate::{cpu, reference};
+use crate::{cpu, gpu, reference};
 
 /// Which keys a query may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,5 +22,7 @@ pub enum Mask {
 /// - `v`: `[batch, heads, keys, head_dim]`
 /// - output: `[batch, heads, tokens, head_dim]`
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Mask) -> Tensor<4> {
-    cpu::attention(&q, &k, &v, mask).unwrap_or_else(|| reference::attention(q, k, v, mask))
+    cpu::attention(&q, &k, &v, mask)
+        .or_else(|| gpu::attention(&q, &k, &v, mask))
+        .unwrap_or_else(|| reference::attention(q, k, v, mask))
 }

@@ -1,7 +1,7 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use crate::{cpu, reference};
+use crate::{cpu, gelu, gpu, reference};
 
 /// `x W + b`, over the last dimension.
 ///
@@ -9,7 +9,7 @@ use crate::{cpu, reference};
 /// - `x`: `[..., d_input]`
 /// - output: `[..., d_output]`
 pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
-    cpu::linear(&x, layer).unwrap_or_else(|| reference::linear(x, layer))
+    cpu::linear(&x, layer).or_else(|| gpu::linear(&x, layer)).unwrap_or_else(|| reference::linear(x, layer))
 }
 
 /// Gated GELU: `x` is projected to twice the width; the first half is multiplied by the exact GELU of the second
@@ -19,5 +19,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
 /// - `x`: `[batch, tokens, d_input]`
 /// - output: `[batch, tokens, d_output / 2]`
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    cpu::geglu(&x, proj).unwrap_or_else(|| reference::geglu(x, proj))
+    cpu::geglu(&x, proj).unwrap_or_else(|| {
+        let mut halves = linear(x, proj).chunk(2, 2).into_iter(); // [batch, tokens, d_output / 2]
+        let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
+            unreachable!("a tensor chunked in two has two chunks")
+        };
+        value * gelu(gate)
+    })
 }

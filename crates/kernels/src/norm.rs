@@ -1,8 +1,14 @@
 use burn::nn::{GroupNorm, LayerNorm};
 use burn::tensor::Tensor;
 
-use crate::cpu::{self, Activation};
-use crate::reference;
+use crate::{cpu, gpu, reference};
+
+/// What follows a normalisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    Identity,
+    Silu,
+}
 
 /// Group normalisation ([Wu and He](https://arxiv.org/abs/1803.08494)) with float32 statistics; the result has the
 /// dtype of `x`.
@@ -10,7 +16,9 @@ use crate::reference;
 /// # Shapes
 /// - `x` and output: `[batch, channels, height, width]`
 pub fn group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
-    cpu::group_norm(&x, norm, Activation::Identity).unwrap_or_else(|| reference::group_norm(x, norm))
+    cpu::group_norm(&x, norm, Activation::Identity)
+        .or_else(|| gpu::group_norm(&x, norm, Activation::Identity))
+        .unwrap_or_else(|| reference::group_norm(x, norm))
 }
 
 /// [`group_norm`] followed by [`silu`](crate::silu), the pair that opens every convolution of a residual block.
@@ -18,7 +26,9 @@ pub fn group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
 /// # Shapes
 /// - `x` and output: `[batch, channels, height, width]`
 pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
-    cpu::group_norm(&x, norm, Activation::Silu).unwrap_or_else(|| reference::group_norm_silu(x, norm))
+    cpu::group_norm(&x, norm, Activation::Silu)
+        .or_else(|| gpu::group_norm(&x, norm, Activation::Silu))
+        .unwrap_or_else(|| reference::group_norm_silu(x, norm))
 }
 
 /// Layer normalisation ([Ba et al.](https://arxiv.org/abs/1607.06450)) over the last dimension with float32

@@ -3,7 +3,9 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, DeviceKind, FloatDType, Tensor, TensorData};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use pyrograph_kernels as kernels;
 use pyrograph_kernels::{Mask, reference};
 
@@ -109,29 +111,68 @@ fn attention_case(
     Case::new(name, [batch, tokens, heads, head_dim], run(kernels::attention), run(reference::attention))
 }
 
-/// Shapes that reach every algorithm, odd sizes and several pictures among them.
-fn cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
-    let mut cases = small_cases(device, dtype);
-    let convolutions = [
-        ([2, 20, 18, 15], 24, 3, 1, [1, 1, 1, 1]),
-        ([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1]),
-        ([2, 20, 9, 7], 8, 1, 1, [0, 0, 0, 0]),
-        ([2, 9, 13, 10], 8, 3, 2, [0, 0, 1, 1]),
-    ];
-    for ([batch, channels_in, height, width], channels_out, kernel, stride, padding) in convolutions {
-        let layer = conv([channels_in, channels_out], kernel, stride, padding, device, dtype);
-        let same = layer.clone();
-        let name = format!("conv2d {channels_in} to {channels_out}, kernel {kernel}, stride {stride}");
-        let shape = [batch, channels_in, height, width];
-        let (fast, plain) = (move |x| kernels::conv2d(x, &layer), move |x| reference::conv2d(x, &same));
-        cases.push(Case::new(name, shape, fast, plain));
-    }
+/// Shapes that reach every algorithm on the CPU, odd sizes and several pictures among them.
+fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+    let mut cases = Vec::from([
+        conv_case([2, 20, 18, 15], 24, 3, 1, [1, 1, 1, 1], device, dtype),
+        conv_case([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1], device, dtype),
+    ]);
     for (sizes, mask) in
         [([1, 2, 600, 530, 20], Mask::None), ([2, 3, 77, 77, 9], Mask::Causal), ([1, 1, 5, 600, 3], Mask::Causal)]
     {
         cases.push(attention_case(sizes, mask, device, dtype));
     }
     cases
+}
+
+/// Shapes that reach every shader, with parts of tiles left over.
+fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+    let mut cases = Vec::from([
+        conv_case([2, 20, 9, 7], 8, 1, 1, [0, 0, 0, 0], device, dtype),
+        conv_case([2, 9, 13, 10], 8, 3, 2, [0, 0, 1, 1], device, dtype),
+        conv_case([2, 36, 8, 6], 68, 1, 1, [0, 0, 0, 0], device, dtype),
+        conv_case([1, 5, 70, 3], 66, 3, 1, [1, 1, 1, 1], device, dtype),
+    ]);
+    for (tokens, d_input, d_output) in [(77, 40, 72), (5, 768, 12), (130, 36, 132)] {
+        let layer = linear([d_input, d_output], device, dtype);
+        let (a, b, c) = (layer.clone(), layer.clone(), layer.clone());
+        let (name, shape) = (format!("{d_input} to {d_output}"), [2, tokens, d_input]);
+        let (fast, plain) = (move |x: Tensor<3>| kernels::linear(x, &layer), move |x| reference::linear(x, &a));
+        cases.push(Case::new(format!("linear {name}"), shape, fast, plain));
+        let (fast, plain) = (move |x: Tensor<3>| kernels::geglu(x, &b), move |x| reference::geglu(x, &c));
+        cases.push(Case::new(format!("geglu {name}"), shape, fast, plain));
+    }
+    for shape in [[2, 24, 6, 10], [1, 8, 2, 2], [1, 16, 20, 30]] {
+        let norm = group_norm(8, shape[1], device, dtype);
+        let same = norm.clone();
+        let (fast, plain) =
+            (move |x| kernels::group_norm_silu(x, &norm), move |x| reference::group_norm_silu(x, &same));
+        cases.push(Case::new(format!("group_norm_silu {shape:?}"), shape, fast, plain));
+    }
+    for (sizes, mask) in [
+        ([2, 2, 70, 40, 40], Mask::None),
+        ([1, 2, 77, 77, 64], Mask::Causal),
+        ([1, 2, 33, 35, 80], Mask::None),
+        ([1, 1, 40, 65, 160], Mask::None),
+    ] {
+        cases.push(attention_case(sizes, mask, device, dtype));
+    }
+    cases
+}
+
+fn conv_case(
+    shape: [usize; 4],
+    channels_out: usize,
+    kernel: usize,
+    stride: usize,
+    padding: [usize; 4],
+    device: &Device,
+    dtype: FloatDType,
+) -> Case {
+    let layer = conv([shape[1], channels_out], kernel, stride, padding, device, dtype);
+    let same = layer.clone();
+    let name = format!("conv2d {shape:?} to {channels_out}, kernel {kernel}, stride {stride}");
+    Case::new(name, shape, move |x| kernels::conv2d(x, &layer), move |x| reference::conv2d(x, &same))
 }
 
 /// One small shape of every operation: a GPU backend compiles and times kernels for each.
@@ -220,13 +261,13 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
     }
 }
 
-/// wgpu's choice. Where there is no adapter the test says so, and on continuous integration it fails.
-fn adapter() -> Option<Device> {
-    match Device::wgpu_options().init() {
+/// An adapter of wgpu. Where there is none the test says so, and on continuous integration it fails.
+fn adapter(kind: DeviceKind) -> Option<Device> {
+    match Device::wgpu_options().device_kind(kind.clone()).init() {
         Ok(device) => Some(device),
         Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
         Err(error) => {
-            eprintln!("NOT TESTED on wgpu: {error}");
+            eprintln!("NOT TESTED on wgpu, {kind:?}: {error}");
             None
         }
     }
@@ -236,17 +277,46 @@ fn adapter() -> Option<Device> {
 fn operations_match_the_reference_on_the_cpu() {
     let device = Device::flex();
     for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
-        compare(cases(&device, dtype), cases(&device, FloatDType::F32), &device, dtype, tolerance);
+        for cases in [small_cases, cpu_cases, shader_cases] {
+            compare(cases(&device, dtype), cases(&device, FloatDType::F32), &device, dtype, tolerance);
+        }
     }
 }
 
 #[test]
 fn operations_match_the_reference_on_wgpu() {
-    let Some(device) = adapter() else { return };
-    for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
-        let expected = small_cases(&Device::flex(), FloatDType::F32);
-        compare(small_cases(&device, dtype), expected, &device, dtype, tolerance);
+    // The first kind is taken for a graphics card whatever it is, the second is a CPU: they have stages of their own.
+    for kind in [DeviceKind::DefaultDevice, DeviceKind::Cpu] {
+        let Some(device) = adapter(kind) else { continue };
+        for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
+            for cases in [small_cases, shader_cases] {
+                let expected = cases(&Device::flex(), FloatDType::F32);
+                compare(cases(&device, dtype), expected, &device, dtype, tolerance);
+            }
+        }
+        any_convolution_matches(&device);
     }
+}
+
+/// Convolutions of all sizes, paddings and strides.
+fn any_convolution_matches(device: &Device) {
+    let sizes = (1..3usize, 1..20usize, 3..20usize, 3..20usize, 1..80usize);
+    let layer = (prop_oneof![Just(1usize), Just(3)], 1..3usize, [0..2usize, 0..2, 0..2]);
+    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&(sizes, layer), |((batch, channels_in, height, width, channels_out), layer)| {
+        let (kernel, stride, [first, bottom, right]) = layer;
+        let padding = [first, first, bottom, right];
+        let layer = |device| conv([channels_in, channels_out], kernel, stride, padding, device, FloatDType::F32);
+        let x = |device| random([batch, channels_in, height, width], 7, device);
+        let y = kernels::conv2d(x(device), &layer(device));
+        let expected = reference::conv2d(x(&Device::flex()), &layer(&Device::flex()));
+        prop_assert_eq!(y.dims(), expected.dims());
+        let elements = y.shape().num_elements();
+        let error = relative_l2(y.reshape([elements]), expected.reshape([elements]));
+        prop_assert!(error < 1e-5, "off by {error:e}");
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("conv2d on {device:?}: {error}"));
 }
 
 #[test]

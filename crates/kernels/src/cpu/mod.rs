@@ -21,4 +21,4 @@ mod winograd;
 pub(crate) use attention::attention;
 pub(crate) use conv2d::conv2d;
 pub(crate) use linear::{geglu, linear};
-pub(crate) use norm::{Activation, group_norm};
+pub(crate) use norm::group_norm;

@@ -5,16 +5,10 @@ use rayon::prelude::*;
 use super::math;
 use super::values::{Values, tensor};
 use super::vectorized::vectorized;
+use crate::Activation;
 
 /// Values that are added up in float32; their sums are added up in float64.
 const RUN: usize = 4096;
-
-/// What follows the normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
-    Identity,
-    Silu,
-}
 
 /// See [`crate::group_norm`] and [`crate::group_norm_silu`].
 pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {

@@ -1,0 +1,120 @@
+// A convolution as the product of the weights [channels_out, K] and the unfolded input [K, batch * pixels],
+// K = channels_in * KERNEL * KERNEL, which is never stored: a workgroup multiplies tiles of the two.
+//
+// Constants: KERNEL; TILE_M x TILE_N output channels x pixels per workgroup, TILE_K terms at a time; THREADS_M x THREADS_N
+// invocations, a multiple of TILE_N / 4. 4 (TILE_M + TILE_N) TILE_K bytes of workgroup memory.
+
+@group(0) @binding(0) var<storage, read_write> x: array<Elem>; // [batch, channels_in, height, width]
+@group(0) @binding(1) var<storage, read_write> weight: array<Elem>; // [channels_out, channels_in, KERNEL, KERNEL]
+@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [channels_out]
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>; // [batch, channels_out, height_out, width_out]
+// batch, channels_in, height, width, channels_out, height_out, width_out, stride, padding above and to the left
+@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 9>;
+
+const THREADS = THREADS_M * THREADS_N;
+const TAPS = KERNEL * KERNEL;
+const ROWS = TILE_M / THREADS_M; // output channels of an invocation
+const QUADS = TILE_N / THREADS_N / 4u; // groups of four pixels of an invocation
+const TILE_K4 = TILE_K / 4u;
+const TILE_N4 = TILE_N / 4u;
+
+var<workgroup> a: array<vec4<f32>, TILE_M * TILE_K4>; // weights, four terms of an output channel in a vector
+var<workgroup> b: array<vec4<f32>, TILE_K * TILE_N4>; // input, four pixels of a term in a vector
+var<workgroup> terms: u32;
+
+@compute @workgroup_size(THREADS_N, THREADS_M, 1)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let channels_in = sizes[1];
+    let size = vec2<i32>(i32(sizes[3]), i32(sizes[2])); // width, height
+    let channels_out = sizes[4];
+    let width_out = sizes[6];
+    let pixels = sizes[5] * width_out;
+    let columns = sizes[0] * pixels;
+    if index == 0u {
+        terms = channels_in * TAPS;
+    }
+    let depth = workgroupUniformLoad(&terms);
+    let m0 = group.y * TILE_M;
+    let n0 = (group.z * 65535u + group.x) * TILE_N;
+
+    // The four pixels that this invocation loads: their place in the input before the kernel's offset.
+    var first: array<u32, 4>; // of the picture
+    var corner: array<vec2<i32>, 4>;
+    for (var j = 0u; j < 4u; j++) {
+        let n = n0 + index % TILE_N4 * 4u + j;
+        let pixel = n % pixels;
+        first[j] = n / pixels * channels_in * u32(size.x * size.y);
+        corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * sizes[7]) - i32(sizes[8]);
+        if n >= columns {
+            first[j] = 0u;
+            corner[j] = vec2<i32>(-1048576); // outside of every picture
+        }
+    }
+
+    var sum: array<vec4<f32>, ROWS * QUADS>;
+    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
+        for (var i = index; i < TILE_M * TILE_K4; i += THREADS) {
+            let m = m0 + i / TILE_K4;
+            let k = k0 + i % TILE_K4 * 4u;
+            var four = vec4<f32>();
+            for (var c = 0u; c < 4u; c++) {
+                if m < channels_out && k + c < depth {
+                    four[c] = f32(weight[m * depth + k + c]);
+                }
+            }
+            a[i] = four;
+        }
+        for (var i = index; i < TILE_K * TILE_N4; i += THREADS) {
+            let k = k0 + i / TILE_N4;
+            let channel = k / TAPS;
+            let tap = vec2<i32>(vec2<u32>(k % KERNEL, k % TAPS / KERNEL));
+            var four = vec4<f32>();
+            for (var j = 0u; j < 4u; j++) {
+                let at = corner[j] + tap;
+                if k < depth && all(at >= vec2<i32>(0)) && all(at < size) {
+                    let place = vec2<u32>(at);
+                    four[j] = f32(x[first[j] + (channel * u32(size.y) + place.y) * u32(size.x) + place.x]);
+                }
+            }
+            b[i] = four;
+        }
+        workgroupBarrier();
+        accumulate(&sum, index / THREADS_N, index % THREADS_N);
+        workgroupBarrier();
+    }
+
+    for (var row = 0u; row < ROWS; row++) {
+        let m = m0 + row * THREADS_M + index / THREADS_N;
+        if m >= channels_out {
+            break;
+        }
+        let start = f32(bias[m]);
+        for (var quad = 0u; quad < QUADS; quad++) {
+            for (var j = 0u; j < 4u; j++) {
+                let n = n0 + (quad * THREADS_N + index % THREADS_N) * 4u + j;
+                if n < columns {
+                    y[(n / pixels * channels_out + m) * pixels + n % pixels] = Elem(sum[row * QUADS + quad][j] + start);
+                }
+            }
+        }
+    }
+}
+
+// Adds the product of the two tiles. Invocations take every THREADS_M-th row and THREADS_N-th group of columns, so that
+// neighbours read neighbouring vectors.
+fn accumulate(sum: ptr<function, array<vec4<f32>, ROWS * QUADS>>, row0: u32, quad0: u32) {
+    for (var k = 0u; k < TILE_K4; k++) {
+        var left: array<vec4<f32>, ROWS>;
+        for (var row = 0u; row < ROWS; row++) {
+            left[row] = a[(row * THREADS_M + row0) * TILE_K4 + k];
+        }
+        for (var c = 0u; c < 4u; c++) {
+            for (var quad = 0u; quad < QUADS; quad++) {
+                let right = b[(k * 4u + c) * TILE_N4 + quad * THREADS_N + quad0];
+                for (var row = 0u; row < ROWS; row++) {
+                    (*sum)[row * QUADS + quad] += left[row][c] * right;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// Brings every group of channels to mean 0 and variance 1, then scales and shifts its channels
+// (https://arxiv.org/abs/1803.08494). A group lies in memory as one row; a workgroup takes it.
+//
+// Constants: SILU, 1 where x * sigmoid(x) follows; THREADS, a power of two. 4 THREADS bytes of workgroup memory.
+
+@group(0) @binding(0) var<storage, read_write> x: array<vec4<Elem>>; // [rows, channels, pixels]
+@group(0) @binding(1) var<storage, read_write> gamma: array<Elem>; // [groups, channels]
+@group(0) @binding(2) var<storage, read_write> beta: array<Elem>; // [groups, channels]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, channels, pixels]
+// rows (batch * groups), groups, channels of a group, pixels (a multiple of four), epsilon as f32
+@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 5>;
+
+var<workgroup> sums: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS, 1, 1)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let row = group.z * 65535u + group.x;
+    let channels = sizes[2];
+    let pixels4 = sizes[3] / 4u;
+    let length = f32(channels * sizes[3]);
+    let quads = select(0u, channels * pixels4, row < sizes[0]);
+    let first = row * quads;
+
+    var sum = vec4<f32>();
+    for (var i = index; i < quads; i += THREADS) {
+        sum += vec4<f32>(x[first + i]);
+    }
+    let mean = total(sum, index) / length;
+    var squares = vec4<f32>();
+    for (var i = index; i < quads; i += THREADS) {
+        let distance = vec4<f32>(x[first + i]) - mean;
+        squares += distance * distance;
+    }
+    let scale = inverseSqrt(total(squares, index) / length + bitcast<f32>(sizes[4]));
+
+    for (var i = index; i < quads; i += THREADS) {
+        let channel = row % sizes[1] * channels + i / pixels4;
+        var value = (vec4<f32>(x[first + i]) - mean) * scale * f32(gamma[channel]) + f32(beta[channel]);
+        if SILU == 1u {
+            value = value / (1.0 + exp(-value));
+        }
+        y[first + i] = vec4<Elem>(value);
+    }
+}
+
+// The sum of the values of a workgroup.
+fn total(values: vec4<f32>, index: u32) -> f32 {
+    sums[index] = dot(values, vec4<f32>(1.0));
+    workgroupBarrier();
+    for (var step = THREADS / 2u; step > 0u; step /= 2u) {
+        if index < step {
+            sums[index] += sums[index + step];
+        }
+        workgroupBarrier();
+    }
+    return workgroupUniformLoad(&sums[0]);
+}

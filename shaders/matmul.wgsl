@@ -1,0 +1,91 @@
+// The product of a matrix with each matrix of a batch, plus a bias: a workgroup multiplies tiles that it shares.
+//
+// Constants: BIAS_COLUMNS, 1 where every column has a bias, 0 where every row has; TILE_M x TILE_N rows x columns per
+// workgroup, TILE_K terms at a time; THREADS_M x THREADS_N invocations. 4 (TILE_M + TILE_N) TILE_K bytes of workgroup memory.
+
+@group(0) @binding(0) var<storage, read_write> a: array<vec4<Elem>>; // [rows, depth]
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<Elem>>; // [batch, depth, columns]
+@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [rows] or [columns]
+@group(0) @binding(3) var<storage, read_write> c: array<vec4<Elem>>; // [batch, rows, columns]
+@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 3>; // rows, columns, depth; the last two multiples of four
+
+const THREADS = THREADS_M * THREADS_N;
+const ROWS = TILE_M / THREADS_M; // rows of an invocation
+const QUADS = TILE_N / THREADS_N / 4u; // groups of four columns of an invocation
+const TILE_K4 = TILE_K / 4u;
+const TILE_N4 = TILE_N / 4u;
+
+var<workgroup> left: array<vec4<f32>, TILE_M * TILE_K4>; // four terms of a row in a vector
+var<workgroup> right: array<vec4<f32>, TILE_K * TILE_N4>; // four columns of a term in a vector
+var<workgroup> terms: u32;
+
+@compute @workgroup_size(THREADS_N, THREADS_M, 1)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let rows = sizes[0];
+    let columns4 = sizes[1] / 4u;
+    if index == 0u {
+        terms = sizes[2];
+    }
+    let depth = workgroupUniformLoad(&terms);
+    let m0 = group.y * TILE_M;
+    let n0 = group.x * TILE_N4;
+    let first = group.z * depth * columns4;
+    let row0 = index / THREADS_N;
+    let quad0 = index % THREADS_N;
+
+    var sum: array<vec4<f32>, ROWS * QUADS>;
+    for (var k0 = 0u; k0 < depth; k0 += TILE_K) {
+        for (var i = index; i < TILE_M * TILE_K4; i += THREADS) {
+            let m = m0 + i / TILE_K4;
+            let k = k0 / 4u + i % TILE_K4;
+            var four = vec4<f32>();
+            if m < rows && k < depth / 4u {
+                four = vec4<f32>(a[m * (depth / 4u) + k]);
+            }
+            left[i] = four;
+        }
+        for (var i = index; i < TILE_K * TILE_N4; i += THREADS) {
+            let k = k0 + i / TILE_N4;
+            let n = n0 + i % TILE_N4;
+            var four = vec4<f32>();
+            if k < depth && n < columns4 {
+                four = vec4<f32>(b[first + k * columns4 + n]);
+            }
+            right[i] = four;
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < TILE_K4; k++) {
+            var terms: array<vec4<f32>, ROWS>;
+            for (var row = 0u; row < ROWS; row++) {
+                terms[row] = left[(row * THREADS_M + row0) * TILE_K4 + k];
+            }
+            for (var i = 0u; i < 4u; i++) {
+                for (var quad = 0u; quad < QUADS; quad++) {
+                    let four = right[(k * 4u + i) * TILE_N4 + quad * THREADS_N + quad0];
+                    for (var row = 0u; row < ROWS; row++) {
+                        sum[row * QUADS + quad] += terms[row][i] * four;
+                    }
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+
+    for (var row = 0u; row < ROWS; row++) {
+        let m = m0 + row * THREADS_M + row0;
+        for (var quad = 0u; quad < QUADS; quad++) {
+            let n = n0 + quad * THREADS_N + quad0;
+            if m < rows && n < columns4 {
+                c[(group.z * rows + m) * columns4 + n] = vec4<Elem>(sum[row * QUADS + quad] + shift(m, n * 4u));
+            }
+        }
+    }
+}
+
+// The bias of a row, or of four columns.
+fn shift(row: u32, column: u32) -> vec4<f32> {
+    if BIAS_COLUMNS == 1u {
+        return vec4<f32>(vec4<Elem>(bias[column], bias[column + 1u], bias[column + 2u], bias[column + 3u]));
+    }
+    return vec4<f32>(f32(bias[row]));
+}

@@ -1,0 +1,1 @@
+alias Elem = f32;

@@ -1,0 +1,36 @@
+//! The variants of attention.
+
+use crate::{Constant, Stage};
+
+/// For adapters with workgroup memory, `attention.wgsl`; for heads up to `HEAD_DIM` wide, the narrowest first.
+pub const TILED: Stage = Stage {
+    name: "attention",
+    body: include_str!("../attention.wgsl"),
+    variants: &[&tiled(64), &tiled(128), &tiled(192), &tiled(512)],
+};
+
+/// For adapters that are a CPU, `attention_software.wgsl`; for heads `HEAD_DIM` wide. More rows at once are faster as long
+/// as the compiler unrolls the loops over them, which it does up to forty turns.
+pub const SOFTWARE: Stage = Stage {
+    name: "attention_software",
+    body: include_str!("../attention_software.wgsl"),
+    variants: &[
+        &software(4, 4),
+        &software(8, 4),
+        &software(16, 4),
+        &software(24, 4),
+        &software(32, 4),
+        &software(40, 4),
+        &software(64, 2),
+        &software(80, 2),
+        &software(160, 1),
+    ],
+};
+
+const fn tiled(head_dim: u32) -> [Constant; 1] {
+    [("HEAD_DIM", head_dim)]
+}
+
+const fn software(head_dim: u32, rows: u32) -> [Constant; 3] {
+    [("HEAD_DIM", head_dim), ("ROWS", rows), ("THREADS", 8)]
+}

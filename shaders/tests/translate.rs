@@ -1,0 +1,64 @@
+//! Every stage with every prelude, validated and written out for Vulkan, Metal and DirectX 12. Needs no GPU.
+
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, front::wgsl};
+use pyrograph_shaders::{STAGES, Scalar};
+
+fn check(name: &str, source: &str) {
+    let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16);
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
+    write(name, &module, &info);
+}
+
+fn write(name: &str, module: &Module, info: &ModuleInfo) {
+    let words = spv::write_vec(module, info, &spv::Options::default(), None);
+    words.unwrap_or_else(|error| panic!("{name} as SPIR-V: {error}"));
+    let metal = msl::Options { fake_missing_bindings: true, ..msl::Options::default() };
+    msl::write_string(module, info, &metal, &msl::PipelineOptions::default())
+        .unwrap_or_else(|error| panic!("{name} as MSL: {error}"));
+    let directx = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_2,
+        fake_missing_bindings: true,
+        ..hlsl::Options::default()
+    };
+    hlsl::Writer::new(&mut String::new(), &directx, &hlsl::PipelineOptions::default())
+        .write(module, info, None)
+        .unwrap_or_else(|error| panic!("{name} as HLSL: {error}"));
+}
+
+#[test]
+fn every_stage_is_valid_everywhere() {
+    for stage in STAGES {
+        assert!(!stage.variants.is_empty(), "{} has variants", stage.name);
+        for constants in stage.variants {
+            for scalar in Scalar::ALL {
+                check(&format!("{} {scalar:?} {constants:?}", stage.name), &stage.source(scalar, constants));
+            }
+        }
+    }
+}
+
+/// What WebGPU guarantees on every device.
+#[test]
+fn every_stage_keeps_within_the_default_limits() {
+    for stage in STAGES {
+        for constants in stage.variants {
+            let name = format!("{} {constants:?}", stage.name);
+            let module = wgsl::parse_str(&stage.source(Scalar::F32, constants)).expect("the test above has parsed it");
+            let mut layouter = naga::proc::Layouter::default();
+            layouter.update(module.to_ctx()).expect("valid types have a layout");
+            let bytes = |space: naga::AddressSpace| {
+                let variables = module.global_variables.iter().filter(move |(_, variable)| variable.space == space);
+                variables.map(|(_, variable)| layouter[variable.ty].size).sum::<u32>()
+            };
+            assert!(bytes(naga::AddressSpace::WorkGroup) <= 16_384, "{name}: workgroup memory");
+            let [entry] = module.entry_points.as_slice() else { panic!("{name} has one entry point") };
+            assert_eq!(entry.name, "main", "{name}");
+            assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{name}: invocations");
+            let bindings = module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()).count();
+            assert!(bindings <= 8, "{name}: storage buffers");
+        }
+    }
+}
