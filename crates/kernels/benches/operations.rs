@@ -1,4 +1,4 @@
-//! Times the operations on the CPU for the shapes of Stable Diffusion 1.5.
+//! Times the operations for the shapes of Stable Diffusion 1.5, on the CPU or with `WGPU` in the environment on wgpu.
 //!
 //! Reads rows of `shapes.csv` from standard input and answers each with its least milliseconds, so that
 //! `bench_torch.py` can take both programs through the same rows in alternation. With `ONE_CORE` in the environment it
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::{GroupNormConfig, LayerNormConfig, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, DeviceKind, Distribution, Tensor};
 use pyrograph_kernels::{Mask, attention, conv2d, geglu, group_norm, group_norm_silu, layer_norm, linear, reference};
 
 /// How long one shape is measured, and how many times at least.
@@ -45,16 +45,28 @@ fn measure(row: &str) -> f64 {
 
 fn milliseconds(operation: &mut dyn FnMut()) -> f64 {
     operation();
+    device().sync().expect("the device works");
     let start = Instant::now();
     let mut least = Duration::MAX;
     let mut runs = 0;
     while runs < LEAST_RUNS || start.elapsed() < BUDGET {
         let begin = clock();
         operation();
+        device().sync().expect("the device works");
         least = least.min(clock() - begin);
         runs += 1;
     }
     least.as_secs_f64() * 1e3
+}
+
+/// The CPU, or on wgpu a software adapter (`WGPU=cpu`) or the one of its choice.
+fn device() -> &'static Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let Some(name) = std::env::var_os("WGPU") else { return Device::flex() };
+        let kind = if name == "cpu" { DeviceKind::Cpu } else { DeviceKind::DefaultDevice };
+        Device::wgpu_options().device_kind(kind).init().expect("there is an adapter")
+    });
+    &DEVICE
 }
 
 fn one_core() -> bool {
@@ -79,13 +91,13 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             let conv = Conv2dConfig::new([channels_in, channels_out], [kernel, kernel])
                 .with_stride([stride, stride])
                 .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-                .init(&Device::flex());
+                .init(device());
             let x = random([batch, channels_in, height, width]);
             let f = if plain { reference::conv2d } else { conv2d };
             Box::new(move || drop(f(x.clone(), &conv)))
         }
         ("linear" | "geglu", &[tokens, d_input, d_output]) => {
-            let layer = LinearConfig::new(d_input, d_output).init(&Device::flex());
+            let layer = LinearConfig::new(d_input, d_output).init(device());
             let x = random([1, tokens, d_input]);
             let f = match (name, plain) {
                 ("linear", true) => reference::linear,
@@ -108,7 +120,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             })
         }
         ("group_norm" | "group_norm_silu", &[batch, channels, height, width]) => {
-            let norm = GroupNormConfig::new(32, channels).init(&Device::flex());
+            let norm = GroupNormConfig::new(32, channels).init(device());
             let x = random([batch, channels, height, width]);
             let f = match (name, plain) {
                 ("group_norm", true) => reference::group_norm,
@@ -119,7 +131,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             Box::new(move || drop(f(x.clone(), &norm)))
         }
         ("layer_norm", &[batch, tokens, width]) => {
-            let norm = LayerNormConfig::new(width).init(&Device::flex());
+            let norm = LayerNormConfig::new(width).init(device());
             let x = random([batch, tokens, width]);
             let f = if plain { reference::layer_norm } else { layer_norm };
             Box::new(move || drop(f(x.clone(), &norm)))
@@ -129,5 +141,5 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
 }
 
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device())
 }
