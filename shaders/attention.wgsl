@@ -1,7 +1,7 @@
 // softmax(q k^T / sqrt(head_dim)) v without the matrix of scores (https://arxiv.org/abs/2205.14135): a workgroup takes
 // TILE_Q queries of a head through all keys, TILE_KEYS at a time, and keeps the running maximum and sum of the softmax.
 //
-// Constants: HEAD_DIM, at least the tensors' own. 64 invocations; 9.4 KiB of workgroup memory.
+// Constants: HEAD_DIM, at least the tensors' own. 64 invocations; 8.4 KiB of workgroup memory.
 
 @group(0) @binding(0) var<storage, read_write> q: array<vec4<Elem>>; // [batch, heads, tokens, head_dim]
 @group(0) @binding(1) var<storage, read_write> k: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
