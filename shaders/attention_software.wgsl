@@ -11,6 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> sizes: array<u32, 14>;
 
 const QUADS = HEAD_DIM / 4u;
+const PART = (QUADS + 3u) / 4u; // of the groups of four dimensions: loops of more than forty turns are not unrolled
 const LOWEST = -1e30;
 
 @compute @workgroup_size(THREADS, 1, 1)
@@ -37,12 +38,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let end = select(keys, min(keys, q0 + ROWS), causal);
     for (var key = 0u; key < end; key++) {
         var product: array<vec4<f32>, ROWS>;
-        for (var i = 0u; i < QUADS; i++) {
-            let four = vec4<f32>(k[(k_first + key * sizes[10]) / 4u + i]);
-            for (var r = 0u; r < ROWS; r++) {
-                product[r] += query[r * QUADS + i] * four;
-            }
-        }
+        let k_place = (k_first + key * sizes[10]) / 4u;
+        compare(&product, &query, k_place, 0u);
+        compare(&product, &query, k_place, PART);
+        compare(&product, &query, k_place, 2u * PART);
+        compare(&product, &query, k_place, 3u * PART);
         var weight: array<f32, ROWS>;
         var shrink: array<f32, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
@@ -53,12 +53,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             highest[r] = high;
             total[r] = total[r] * shrink[r] + weight[r];
         }
-        for (var i = 0u; i < QUADS; i++) {
-            let four = vec4<f32>(v[(v_first + key * sizes[13]) / 4u + i]);
-            for (var r = 0u; r < ROWS; r++) {
-                sum[r * QUADS + i] = sum[r * QUADS + i] * shrink[r] + weight[r] * four;
-            }
-        }
+        let v_place = (v_first + key * sizes[13]) / 4u;
+        collect(&sum, &shrink, &weight, v_place, 0u);
+        collect(&sum, &shrink, &weight, v_place, PART);
+        collect(&sum, &shrink, &weight, v_place, 2u * PART);
+        collect(&sum, &shrink, &weight, v_place, 3u * PART);
     }
 
     for (var r = 0u; r < ROWS; r++) {
@@ -66,6 +65,37 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var i = 0u; i < QUADS; i++) {
                 y[((group.z * tokens + q0 + r) * sizes[0] + group.y) * QUADS + i] = vec4<Elem>(sum[r * QUADS + i] / total[r]);
             }
+        }
+    }
+}
+
+// Adds a part of the products of queries and a key.
+fn compare(
+    product: ptr<function, array<vec4<f32>, ROWS>>,
+    query: ptr<function, array<vec4<f32>, ROWS * QUADS>>,
+    place: u32,
+    first: u32,
+) {
+    for (var i = first; i < min(first + PART, QUADS); i++) {
+        let four = vec4<f32>(k[place + i]);
+        for (var r = 0u; r < ROWS; r++) {
+            (*product)[r] += (*query)[r * QUADS + i] * four;
+        }
+    }
+}
+
+// Takes a part of a value into the sums.
+fn collect(
+    sum: ptr<function, array<vec4<f32>, ROWS * QUADS>>,
+    shrink: ptr<function, array<f32, ROWS>>,
+    weight: ptr<function, array<f32, ROWS>>,
+    place: u32,
+    first: u32,
+) {
+    for (var i = first; i < min(first + PART, QUADS); i++) {
+        let four = vec4<f32>(v[place + i]);
+        for (var r = 0u; r < ROWS; r++) {
+            (*sum)[r * QUADS + i] = (*sum)[r * QUADS + i] * (*shrink)[r] + (*weight)[r] * four;
         }
     }
 }

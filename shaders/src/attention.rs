@@ -10,7 +10,7 @@ pub const TILED: Stage = Stage {
 };
 
 /// For adapters that are a CPU, `attention_software.wgsl`; for heads `HEAD_DIM` wide. More rows at once are faster as long
-/// as the compiler unrolls the loops over them, which it does up to forty turns.
+/// as the compiler unrolls the loops over them, which Mesa does up to forty turns.
 pub const SOFTWARE: Stage = Stage {
     name: "attention_software",
     body: include_str!("../attention_software.wgsl"),
@@ -18,12 +18,12 @@ pub const SOFTWARE: Stage = Stage {
         &software(4, 4),
         &software(8, 4),
         &software(16, 4),
-        &software(24, 4),
-        &software(32, 4),
-        &software(40, 4),
-        &software(64, 2),
-        &software(80, 2),
-        &software(160, 1),
+        &software(24, 6),
+        &software(32, 6),
+        &software(40, 6),
+        &software(64, 6),
+        &software(80, 6),
+        &software(160, 4),
     ],
 };
 
