@@ -34,6 +34,8 @@ def main():
     for request in requests:
         try:
             expected = pipeline.run(pipe, request)
+            if not torch.isfinite(expected).all():
+                raise ValueError("latents that are not finite")
         except (AssertionError, IndexError, ValueError) as error:
             print(f"diffusers itself fails, {error!r}:  {describe(request)}", flush=True)
             continue
