@@ -1,7 +1,7 @@
 // softmax(q k^T / sqrt(head_dim)) v without the matrix of scores (https://arxiv.org/abs/2205.14135): a workgroup takes
 // TILE_Q queries of a head through all keys, TILE_KEYS at a time, and keeps the running maximum and sum of the softmax.
 //
-// Constants: HEAD_DIM, at least the tensors' own. 64 invocations; 8.4 KiB of workgroup memory.
+// Constants: HEAD_DIM, at least the tensors' own; TILE_Q, 32. 64 invocations; 8.4 KiB of workgroup memory.
 
 @group(0) @binding(0) var<storage, read_write> q: array<vec4<Elem>>; // [batch, heads, tokens, head_dim]
 @group(0) @binding(1) var<storage, read_write> k: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
@@ -10,7 +10,6 @@
 // heads, tokens, keys, head_dim, causal (0 or 1); steps between batches, heads and tokens of q, k and v
 @group(0) @binding(4) var<storage, read_write> sizes: array<u32, 14>;
 
-const TILE_Q = 32u;
 const TILE_KEYS = 32u;
 const CHUNK = 4u; // groups of four dimensions that are multiplied at a time
 const CHUNKS = (HEAD_DIM + 15u) / 16u;

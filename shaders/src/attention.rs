@@ -27,8 +27,8 @@ pub const SOFTWARE: Stage = Stage {
     ],
 };
 
-const fn tiled(head_dim: u32) -> [Constant; 1] {
-    [("HEAD_DIM", head_dim)]
+const fn tiled(head_dim: u32) -> [Constant; 2] {
+    [("HEAD_DIM", head_dim), ("TILE_Q", 32)]
 }
 
 const fn software(head_dim: u32, rows: u32) -> [Constant; 3] {

@@ -9,6 +9,7 @@ mod activation;
 mod attention;
 mod conv2d;
 mod cpu;
+mod geometry;
 mod gpu;
 mod linear;
 mod norm;

@@ -1,7 +1,7 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use crate::{cpu, gelu, gpu, reference};
+use crate::{cpu, gpu, reference};
 
 /// `x W + b`, over the last dimension.
 ///
@@ -19,11 +19,5 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
 /// - `x`: `[batch, tokens, d_input]`
 /// - output: `[batch, tokens, d_output / 2]`
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    cpu::geglu(&x, proj).unwrap_or_else(|| {
-        let mut halves = linear(x, proj).chunk(2, 2).into_iter(); // [batch, tokens, d_output / 2]
-        let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
-            unreachable!("a tensor chunked in two has two chunks")
-        };
-        value * gelu(gate)
-    })
+    cpu::geglu(&x, proj).unwrap_or_else(|| reference::gate(linear(x, proj)))
 }

@@ -47,7 +47,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
 
 /// See [`crate::geglu`].
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    let projected = linear(x, proj); // [batch, tokens, 2 width]
+    gate(linear(x, proj))
+}
+
+/// What follows the projection of [`geglu`], `[batch, tokens, 2 width]` -> `[batch, tokens, width]`.
+pub(crate) fn gate(projected: Tensor<3>) -> Tensor<3> {
     let mut halves = projected.chunk(2, 2).into_iter();
     let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
         unreachable!("a tensor chunked in two has two chunks")

@@ -2,9 +2,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::conv2d::Geometry;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
 use super::scratch::Scratch;
+use crate::geometry::Geometry;
 
 /// Output pixels that are worked on at a time, so that their patches stay in the cache.
 const PIXELS: usize = 256;

@@ -1,7 +1,7 @@
 use rayon::prelude::*;
 
-use super::conv2d::Geometry;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
+use crate::geometry::Geometry;
 
 /// Whether every output pixel depends on the input pixel at its own place alone.
 pub(super) fn covers(geometry: &Geometry) -> bool {

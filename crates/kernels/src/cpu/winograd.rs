@@ -24,9 +24,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::conv2d::Geometry;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
 use super::scratch::Scratch;
+use crate::geometry::Geometry;
 
 /// Places in the 4x4 grid.
 const PLACES: usize = 16;

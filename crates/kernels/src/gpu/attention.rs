@@ -6,9 +6,6 @@ use super::launch::Launch;
 use super::{Adapter, adapter};
 use crate::Mask;
 
-/// Queries that a workgroup of `attention.wgsl` takes.
-const TILE_Q: usize = 32;
-
 /// Heads whose width is a multiple of four; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
     let Adapter { scalar, software } = adapter(q)?;
@@ -22,13 +19,14 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
         let widest = value(constants, "HEAD_DIM");
         if software { widest == head_dim } else { widest >= head_dim }
     })?;
-    let tile = if software { value(constants, "ROWS") * value(constants, "THREADS") } else { TILE_Q };
+    let tile =
+        if software { value(constants, "ROWS") * value(constants, "THREADS") } else { value(constants, "TILE_Q") };
     let launch = Launch {
         stage,
         constants,
         workgroups: [tokens.div_ceil(tile), heads, batch],
         sizes: vec![heads, tokens, keys, head_dim, usize::from(mask == Mask::Causal)],
-        shape: [batch, tokens, heads, head_dim],
+        shape: [batch, tokens, heads, head_dim].into(),
         scalar,
     };
     Some(launch.on_heads(q.clone(), k.clone(), v.clone()).swap_dims(1, 2))

@@ -1,4 +1,3 @@
-use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::conv2d::{SOFTWARE, TILED};
@@ -7,30 +6,27 @@ use pyrograph_shaders::value;
 use super::launch::{Launch, across};
 use super::matmul::pointwise;
 use super::{Adapter, adapter};
+use crate::geometry::Geometry;
 
-/// Square kernels of one or three pixels, one stride for both directions.
+/// Square kernels of one or three pixels; stride and padding are the same for both directions.
 pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
     let Adapter { scalar, software } = adapter(x)?;
-    let (top, left, bottom, right) = match conv.padding {
-        PaddingConfig2d::Valid => (0, 0, 0, 0),
-        PaddingConfig2d::Explicit(top, left, bottom, right) => (top, left, bottom, right),
-        PaddingConfig2d::Same => return None,
-    };
-    let [batch, channels_in, height, width] = x.dims();
-    let [channels_out, _, kernel, kernel_x] = conv.weight.dims();
-    let [stride, stride_x] = conv.stride;
-    if kernel != kernel_x || stride != stride_x || top != left || conv.dilation != [1, 1] || conv.groups != 1 {
+    let bias = conv.bias.as_ref()?.val();
+    let geometry = Geometry::new(x, conv)?;
+    let ([kernel, kernel_x], [stride, stride_x]) = (geometry.kernel, geometry.stride);
+    let [top, left] = geometry.padding;
+    if kernel != kernel_x || stride != stride_x || top != left {
         return None;
     }
     if kernel == 1
         && stride == 1
-        && top + left + bottom + right == 0
+        && geometry.size_in == geometry.size_out
         && let Some(y) = pointwise(x, conv)
     {
         return Some(y);
     }
-    let out = |size: usize, padding: usize| (size + padding - kernel) / stride + 1;
-    let (height_out, width_out) = (out(height, top + bottom), out(width, left + right));
+    let Geometry { batch, channels_in, channels_out, .. } = geometry;
+    let ([height, width], [height_out, width_out]) = (geometry.size_in, geometry.size_out);
     let stage = if software { &SOFTWARE } else { &TILED };
     let constants = stage.variants.iter().copied().find(|constants| {
         value(constants, "KERNEL") == kernel && (!software || value(constants, "STRIDE") == stride)
@@ -47,9 +43,8 @@ pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
         constants,
         workgroups: across(columns, rows),
         sizes: vec![batch, channels_in, height, width, channels_out, height_out, width_out, stride, top],
-        shape: [batch, channels_out, height_out, width_out],
+        shape: [batch, channels_out, height_out, width_out].into(),
         scalar,
     };
-    let bias = conv.bias.as_ref()?.val();
     Some(launch.on_three(x.clone(), conv.weight.val(), bias))
 }

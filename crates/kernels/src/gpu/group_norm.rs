@@ -21,7 +21,7 @@ pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation
         constants: STAGE.variants[usize::from(activation == Activation::Silu) + 2 * usize::from(software)],
         workgroups: across(rows, 1),
         sizes: vec![rows, groups, channels / groups, pixels, (norm.epsilon as f32).to_bits() as usize],
-        shape: x.dims(),
+        shape: x.shape(),
         scalar,
     };
     Some(launch.on_three(x.clone(), gamma, beta))

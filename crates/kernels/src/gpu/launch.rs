@@ -22,101 +22,92 @@ pub(super) fn across(columns: usize, rows: usize) -> [usize; 3] {
 
 /// A stage, and all that it needs beside its input tensors.
 #[derive(Clone, Debug)]
-pub(super) struct Launch<const D: usize> {
+pub(super) struct Launch {
     pub(super) stage: &'static Stage,
     pub(super) constants: &'static [Constant],
     pub(super) workgroups: [usize; 3],
     /// The last binding.
     pub(super) sizes: Vec<usize>,
     /// Of the output, the binding before.
-    pub(super) shape: [usize; D],
+    pub(super) shape: Shape,
     pub(super) scalar: Scalar,
 }
 
-impl<const D: usize> Launch<D> {
+impl Launch {
     /// Runs the stage with three inputs, which are made contiguous.
-    pub(super) fn on_three<const A: usize, const B: usize, const C: usize>(
+    pub(super) fn on_three<const A: usize, const B: usize, const C: usize, const D: usize>(
         self,
         a: Tensor<A>,
         b: Tensor<B>,
         c: Tensor<C>,
     ) -> Tensor<D> {
         let [a, b, c] = [a.into_dispatch(), b.into_dispatch(), c.into_dispatch()];
-        Tensor::from_dispatch(<Dispatch as Stages>::launch_3(a, b, c, self.erased(false)))
+        Tensor::from_dispatch(<Dispatch as Stages>::launch_3(a, b, c, self))
     }
 
     /// Runs the stage with queries, keys and values `[batch, heads, tokens, head_dim]`, views or not; their steps along
     /// the first three dimensions are put behind the sizes.
-    pub(super) fn on_heads(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<D> {
+    pub(super) fn on_heads(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
         let [q, k, v] = [q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
-        Tensor::from_dispatch(<Dispatch as Stages>::launch_3(q, k, v, self.erased(true)))
+        Tensor::from_dispatch(<Dispatch as Stages>::launch_heads(q, k, v, self))
     }
 
-    fn erased(self, views: bool) -> Erased {
-        let sizes =
-            self.sizes.iter().map(|&size| u32::try_from(size).expect("tensors are smaller than 4 Gi")).collect();
-        Erased {
-            kernel: Kernel { stage: self.stage, constants: self.constants, scalar: self.scalar },
-            workgroups: self.workgroups.map(|count| count as u32),
-            sizes,
-            shape: Shape::from(self.shape),
-            views,
-        }
-    }
-}
-
-/// A [`Launch`] without its rank, as the extension of the backend needs it.
-#[derive(Clone, Debug)]
-pub(super) struct Erased {
-    kernel: Kernel,
-    workgroups: [u32; 3],
-    sizes: Vec<u32>,
-    shape: Shape,
-    views: bool,
-}
-
-impl Erased {
-    fn run(mut self, inputs: Vec<CubeTensor>) -> CubeTensor {
+    fn run(self, inputs: [CubeTensor; 3]) -> CubeTensor {
         let (client, device, dtype) = (inputs[0].client.clone(), inputs[0].device.clone(), inputs[0].dtype);
         let handle = client.empty(self.shape.num_elements() * dtype.size());
-        let output = CubeTensor::new_contiguous(client.clone(), device, self.shape.clone(), handle, dtype);
-        let inputs: Vec<_> = inputs.into_iter().map(|input| self.readable(input)).collect();
-        let inputs = inputs.into_iter().map(|input| input.handle.binding());
-        let sizes = client.create_from_slice(bytemuck::cast_slice(&self.sizes));
+        let output = CubeTensor::new_contiguous(client.clone(), device, self.shape, handle, dtype);
+        let sizes: Vec<u32> =
+            self.sizes.iter().map(|&size| u32::try_from(size).expect("tensors are smaller than 4 Gi")).collect();
+        let sizes = client.create_from_slice(bytemuck::cast_slice(&sizes));
         let last = [output.handle.clone().binding(), sizes.binding()];
-        let [x, y, z] = self.workgroups;
+        let [x, y, z] = self.workgroups.map(|count| count as u32);
+        let kernel = Kernel { stage: self.stage, constants: self.constants, scalar: self.scalar };
         client.launch(
-            Box::new(SourceKernel::new(self.kernel, CubeDim::new_single())),
+            Box::new(SourceKernel::new(kernel, CubeDim::new_single())),
             CubeCount::Static(x, y, z),
-            KernelArguments::new().with_buffers(inputs.chain(last).collect()),
+            KernelArguments::new()
+                .with_buffers(inputs.map(|input| input.handle.binding()).into_iter().chain(last).collect()),
         );
         output
     }
-
-    /// The input as the stage can read it. Views are read in groups of four.
-    fn readable(&mut self, input: CubeTensor) -> CubeTensor {
-        if !self.views {
-            return into_contiguous(input);
-        }
-        let steps = input.meta.strides();
-        let (last, outer) = steps.split_last().expect("heads have four dimensions");
-        let input = if *last == 1 && outer.iter().all(|step| step % 4 == 0) { input } else { into_contiguous(input) };
-        self.sizes.extend(input.meta.strides()[..3].iter().map(|&step| step as u32));
-        input
-    }
 }
 
-/// Stages by the number of their inputs.
+/// The ways of a [`Launch`] through burn's dispatch.
 #[backend_extension(Cube, Fusion)]
 pub(super) trait Stages: Backend {
     #[fusion(dtype = a, shape = launch.shape.clone())]
-    fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Erased) -> FloatTensor<Self>;
+    fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Launch) -> FloatTensor<Self>;
+
+    #[fusion(dtype = q, shape = launch.shape.clone())]
+    fn launch_heads(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        launch: Launch,
+    ) -> FloatTensor<Self>;
 }
 
 impl Stages for CubeBackend {
-    fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Erased) -> FloatTensor<Self> {
-        launch.run(vec![a, b, c])
+    fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Launch) -> FloatTensor<Self> {
+        launch.run([a, b, c].map(into_contiguous))
     }
+
+    fn launch_heads(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        mut launch: Launch,
+    ) -> FloatTensor<Self> {
+        let heads = [q, k, v].map(in_groups_of_four);
+        launch.sizes.extend(heads.iter().flat_map(|x| x.meta.strides()[..3].iter().copied()));
+        launch.run(heads)
+    }
+}
+
+/// The same values where all steps but the last, which is one, are multiples of four.
+fn in_groups_of_four(x: CubeTensor) -> CubeTensor {
+    let steps = x.meta.strides();
+    if steps[3] == 1 && steps[..3].iter().all(|step| step % 4 == 0) { x } else { into_contiguous(x) }
 }
 
 /// The stage as cubecl launches it.

@@ -65,7 +65,7 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf) -> Option<Te
         constants,
         workgroups,
         sizes: vec![rows, columns, depth],
-        shape: [batch, rows, columns],
+        shape: [batch, rows, columns].into(),
         scalar,
     };
     Some(launch.on_three(a, b, bias))

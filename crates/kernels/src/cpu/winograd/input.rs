@@ -3,8 +3,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Tiling, combine, locate};
-use crate::cpu::conv2d::Geometry;
 use crate::cpu::vectorized::vectorized;
+use crate::geometry::Geometry;
 
 /// `V = B^T d B` for a block of rows of tiles.
 ///

@@ -3,8 +3,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Tiling, combine_3, locate};
-use crate::cpu::conv2d::Geometry;
 use crate::cpu::vectorized::vectorized;
+use crate::geometry::Geometry;
 
 /// `Y = A^T M A` plus the bias, for a block of rows of tiles and a block of output channels.
 ///

@@ -1,0 +1,58 @@
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2d;
+use burn::tensor::Tensor;
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) batch: usize,
+    pub(crate) channels_in: usize,
+    pub(crate) channels_out: usize,
+    /// Height and width of the input.
+    pub(crate) size_in: [usize; 2],
+    /// Height and width of the output.
+    pub(crate) size_out: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    /// Zeros above and to the left.
+    pub(crate) padding: [usize; 2],
+}
+
+impl Geometry {
+    /// `None` for groups, dilation and padding that depends on the size, which no diffusion model has.
+    pub(crate) fn new(x: &Tensor<4>, conv: &Conv2d) -> Option<Self> {
+        let [top, left, bottom, right] = match conv.padding {
+            PaddingConfig2d::Valid => [0; 4],
+            PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
+            PaddingConfig2d::Same => return None,
+        };
+        let [batch, channels_in, height, width] = x.dims();
+        let [channels_out, weight_channels_in, ..] = conv.weight.dims();
+        let kernel = conv.kernel_size;
+        let padded = [height + top + bottom, width + left + right];
+        if conv.groups != 1 || conv.dilation != [1, 1] || weight_channels_in != channels_in {
+            return None;
+        }
+        if padded[0] < kernel[0] || padded[1] < kernel[1] {
+            return None;
+        }
+        let size_out = [0, 1].map(|axis| (padded[axis] - kernel[axis]) / conv.stride[axis] + 1);
+        let (size_in, stride, padding) = ([height, width], conv.stride, [top, left]);
+        Some(Self { batch, channels_in, channels_out, size_in, size_out, kernel, stride, padding })
+    }
+
+    /// Pixels of one channel of the input.
+    pub(crate) fn area_in(&self) -> usize {
+        self.size_in[0] * self.size_in[1]
+    }
+
+    /// Pixels of one channel of the output.
+    pub(crate) fn area_out(&self) -> usize {
+        self.size_out[0] * self.size_out[1]
+    }
+
+    /// One channel of one picture of the input.
+    pub(crate) fn plane<'a>(&self, x: &'a [f32], image: usize, channel: usize) -> &'a [f32] {
+        &x[(image * self.channels_in + channel) * self.area_in()..][..self.area_in()]
+    }
+}
