@@ -2,6 +2,7 @@
 
 use std::ops::Add;
 
+use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::{DType, Tensor};
@@ -68,25 +69,30 @@ impl Rows {
             return self.map(|x| group_norm_silu(x, norm));
         }
         let [batch, channels, _, width] = self.bands[0].dims();
-        let (groups, height) = (norm.num_groups, self.height());
-        let count = (channels / groups * height * width) as f64;
-        let grouped = |x: &Tensor<4>| x.clone().cast(DType::F32).reshape([batch as i64, groups as i64, -1]); // [batch, groups, values]
-        let over_bands = |f: &dyn Fn(Tensor<3>) -> Tensor<3>| {
-            let sums = self.bands.iter().map(|x| f(grouped(x)).sum_dim(2));
-            Tensor::cat(sums.collect(), 2).sum_dim(2) / count // [batch, groups, 1]
+        let groups = norm.num_groups;
+        let count = (channels / groups * self.height() * width) as f64;
+        // The mean over each group, [batch, channels, 1, 1]. Summed along one axis after the other: long rows lose digits,
+        // and Mesa's software adapters end loops after 65,535 turns.
+        let mean = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+            let sums = self.bands.iter().map(|x| f(x.clone().cast(DType::F32)).sum_dim(3).sum_dim(2));
+            let sums = Tensor::cat(sums.collect(), 3).sum_dim(3).reshape([batch, groups, channels / groups]);
+            let means = sums.sum_dim(2) / count; // [batch, groups, 1]
+            means.expand([batch, groups, channels / groups]).reshape([batch, channels, 1, 1])
         };
-        let mean = over_bands(&|x| x);
-        let variance = over_bands(&|x| (x - mean.clone()).square());
-        let scale = (variance + norm.epsilon).sqrt().recip();
-        let affine = |param: &Option<burn::module::Param<Tensor<1>>>, x: Tensor<4>, multiply: bool| match param {
-            Some(param) if multiply => x * param.val().cast(DType::F32).reshape([1, channels, 1, 1]),
-            Some(param) => x + param.val().cast(DType::F32).reshape([1, channels, 1, 1]),
-            None => x,
+        let average = mean(&|x| x);
+        let variance = mean(&|x| (x - average.clone()).square());
+        let per_channel = |weights: &Option<Param<Tensor<1>>>| {
+            weights.as_ref().map(|weights| weights.val().cast(DType::F32).reshape([1, channels, 1, 1]))
         };
+        let mut scale = (variance + norm.epsilon).sqrt().recip();
+        if let Some(gamma) = per_channel(&norm.gamma) {
+            scale = scale * gamma;
+        }
+        let beta = per_channel(&norm.beta);
         self.clone().map(|x| {
-            let (shape, dtype) = (x.dims(), x.dtype());
-            let normed = ((grouped(&x) - mean.clone()) * scale.clone()).reshape(shape);
-            silu(affine(&norm.beta, affine(&norm.gamma, normed, true), false)).cast(dtype)
+            let dtype = x.dtype();
+            let normed = (x.cast(DType::F32) - average.clone()) * scale.clone();
+            silu(if let Some(beta) = beta.clone() { normed + beta } else { normed }).cast(dtype)
         })
     }
 
