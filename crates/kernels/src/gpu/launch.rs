@@ -73,7 +73,7 @@ impl Launch {
 }
 
 /// The ways of a [`Launch`] through burn's dispatch.
-#[backend_extension(Cube, Fusion)]
+#[backend_extension(Cube, Fusion: cfg(feature = "fusion"))]
 pub(super) trait Stages: Backend {
     #[fusion(dtype = a, shape = launch.shape.clone())]
     fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Launch) -> FloatTensor<Self>;
