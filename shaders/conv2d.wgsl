@@ -1,15 +1,12 @@
 // A convolution as the product of the weights [channels_out, K] and the unfolded input [K, batch * pixels],
 // K = channels_in * KERNEL * KERNEL, which is never stored: a workgroup multiplies tiles of the two.
 //
-// Constants: KERNEL; TILE_M x TILE_N output channels x pixels per workgroup, TILE_K terms at a time; THREADS_M x THREADS_N
+// channels_in is a multiple of four.
+//
+// Constants: TILE_M x TILE_N output channels x pixels per workgroup, TILE_K terms at a time; THREADS_M x THREADS_N
 // invocations, a multiple of TILE_N / 4. 4 (TILE_M + TILE_N) TILE_K bytes of workgroup memory.
 
-@group(0) @binding(0) var<storage, read_write> x: array<Elem>; // [batch, channels_in, height, width]
-@group(0) @binding(1) var<storage, read_write> weight: array<Elem>; // [channels_out, channels_in, KERNEL, KERNEL]
-@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [channels_out]
-@group(0) @binding(3) var<storage, read_write> y: array<Elem>; // [batch, channels_out, height_out, width_out]
-// batch, channels_in, height, width, channels_out, height_out, width_out, stride, padding above and to the left
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 9>;
+alias Weights = vec4<Elem>;
 
 const THREADS = THREADS_M * THREADS_N;
 const TAPS = KERNEL * KERNEL;
@@ -26,6 +23,9 @@ var<workgroup> terms: u32;
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let channels_in = sizes[1];
     let size = vec2<i32>(i32(sizes[3]), i32(sizes[2])); // width, height
+    let padding = vec2<i32>(i32(sizes[9]), i32(sizes[8])); // to the left, above
+    let line = stored(sizes[3]);
+    let plane = stored(sizes[2]) * line;
     let channels_out = sizes[4];
     let width_out = sizes[6];
     let pixels = sizes[5] * width_out;
@@ -43,8 +43,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var j = 0u; j < 4u; j++) {
         let n = n0 + index % TILE_N4 * 4u + j;
         let pixel = n % pixels;
-        first[j] = n / pixels * channels_in * u32(size.x * size.y);
-        corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * sizes[7]) - i32(sizes[8]);
+        first[j] = n / pixels * channels_in * plane;
+        corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * sizes[7]) - padding;
         if n >= columns {
             first[j] = 0u;
             corner[j] = vec2<i32>(-1048576); // outside of every picture
@@ -57,10 +57,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let m = m0 + i / TILE_K4;
             let k = k0 + i % TILE_K4 * 4u;
             var four = vec4<f32>();
-            for (var c = 0u; c < 4u; c++) {
-                if m < channels_out && k + c < depth {
-                    four[c] = f32(weight[m * depth + k + c]);
-                }
+            if m < channels_out && k < depth {
+                four = vec4<f32>(weight[(m * depth + k) / 4u]);
             }
             a[i] = four;
         }
@@ -72,8 +70,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var j = 0u; j < 4u; j++) {
                 let at = corner[j] + tap;
                 if k < depth && all(at >= vec2<i32>(0)) && all(at < size) {
-                    let place = vec2<u32>(at);
-                    four[j] = f32(x[first[j] + (channel * u32(size.y) + place.y) * u32(size.x) + place.x]);
+                    let place = vec2<u32>(at) >> vec2<u32>(DOUBLED);
+                    four[j] = f32(x[first[j] + channel * plane + place.y * line + place.x]);
                 }
             }
             b[i] = four;
@@ -85,15 +83,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     for (var row = 0u; row < ROWS; row++) {
         let m = m0 + row * THREADS_M + index / THREADS_N;
-        if m >= channels_out {
-            break;
-        }
-        let start = f32(bias[m]);
         for (var quad = 0u; quad < QUADS; quad++) {
             for (var j = 0u; j < 4u; j++) {
                 let n = n0 + (quad * THREADS_N + index % THREADS_N) * 4u + j;
-                if n < columns {
-                    y[(n / pixels * channels_out + m) * pixels + n % pixels] = Elem(sum[row * QUADS + quad][j] + start);
+                if m < channels_out && n < columns {
+                    finish(n / pixels, m, n % pixels, sum[row * QUADS + quad][j]);
                 }
             }
         }

@@ -1,14 +1,9 @@
 // A convolution for adapters that are a CPU, where workgroup memory and barriers cost more than they save: an invocation
 // holds ROWS output channels of four neighbouring pixels, and invocations of a workgroup share the weights.
 //
-// Constants: KERNEL; STRIDE; ROWS; THREADS.
+// Constants: STRIDE; ROWS; THREADS.
 
-@group(0) @binding(0) var<storage, read_write> x: array<Elem>; // [batch, channels_in, height, width]
-@group(0) @binding(1) var<storage, read_write> weight: array<Elem>; // [channels_out, channels_in, KERNEL, KERNEL]
-@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [channels_out]
-@group(0) @binding(3) var<storage, read_write> y: array<Elem>; // [batch, channels_out, height_out, width_out]
-// batch, channels_in, height, width, channels_out, height_out, width_out, stride, padding above and to the left
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 9>;
+alias Weights = Elem;
 
 const SPAN = 3u * STRIDE + KERNEL; // pixels of an input row under four output pixels
 
@@ -17,10 +12,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let channels_in = sizes[1];
     let height = i32(sizes[2]);
     let width = i32(sizes[3]);
+    let stored_height = i32(stored(sizes[2]));
+    let stored_width = i32(stored(sizes[3]));
     let channels_out = sizes[4];
     let height_out = sizes[5];
     let width_out = sizes[6];
-    let padding = i32(sizes[8]);
     let quads = (width_out + 3u) / 4u;
     let quad = (group.z * 65535u + group.x) * THREADS + index;
     let column = quad % quads * 4u;
@@ -30,17 +26,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let m0 = group.y * ROWS;
-    let left = i32(column * STRIDE) - padding;
+    let left = i32(column * STRIDE) - i32(sizes[9]);
     var sum: array<vec4<f32>, ROWS>;
     for (var channel = 0u; channel < channels_in; channel++) {
         for (var tap_y = 0u; tap_y < KERNEL; tap_y++) {
-            let in_y = i32(line * STRIDE + tap_y) - padding;
+            let in_y = i32(line * STRIDE + tap_y) - i32(sizes[8]);
             let inside = in_y >= 0 && in_y < height;
-            let row = (i32(picture * channels_in + channel) * height + clamp(in_y, 0, height - 1)) * width;
+            let row = (i32(picture * channels_in + channel) * stored_height + (clamp(in_y, 0, height - 1) >> DOUBLED)) * stored_width;
             var span: array<f32, SPAN>;
             for (var i = 0u; i < SPAN; i++) {
                 let in_x = left + i32(i);
-                let value = f32(x[row + clamp(in_x, 0, width - 1)]);
+                let value = f32(x[row + (clamp(in_x, 0, width - 1) >> DOUBLED)]);
                 span[i] = select(0.0, value, inside && in_x >= 0 && in_x < width);
             }
             for (var m = 0u; m < ROWS; m++) {
@@ -55,10 +51,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var m = 0u; m < ROWS; m++) {
         let channel = m0 + m;
         if channel < channels_out {
-            let start = f32(bias[channel]);
             for (var j = 0u; j < 4u; j++) {
                 if column + j < width_out {
-                    y[((picture * channels_out + channel) * height_out + line) * width_out + column + j] = Elem(sum[m][j] + start);
+                    finish(picture, channel, line * width_out + column + j, sum[m][j]);
                 }
             }
         }

@@ -1,7 +1,7 @@
 // Brings every group of channels to mean 0 and variance 1, then scales and shifts its channels
 // (https://arxiv.org/abs/1803.08494). A group lies in memory as one row; a workgroup takes it.
 //
-// Constants: SILU, 1 where x * sigmoid(x) follows; THREADS, a power of two. 4 THREADS bytes of workgroup memory.
+// Constants: SILU, 1 where x * sigmoid(x) follows; THREADS.
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<Elem>>; // [rows, channels, pixels]
 @group(0) @binding(1) var<storage, read_write> gamma: array<Elem>; // [groups, channels]
@@ -9,8 +9,6 @@
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, channels, pixels]
 // rows (batch * groups), groups, channels of a group, pixels (a multiple of four), epsilon as f32
 @group(0) @binding(4) var<storage, read_write> sizes: array<u32, 5>;
-
-var<workgroup> sums: array<f32, THREADS>;
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -41,17 +39,4 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         y[first + i] = vec4<Elem>(value);
     }
-}
-
-// The sum of the values of a workgroup.
-fn total(values: vec4<f32>, index: u32) -> f32 {
-    sums[index] = dot(values, vec4<f32>(1.0));
-    workgroupBarrier();
-    for (var step = THREADS / 2u; step > 0u; step /= 2u) {
-        if index < step {
-            sums[index] += sums[index + step];
-        }
-        workgroupBarrier();
-    }
-    return workgroupUniformLoad(&sums[0]);
 }

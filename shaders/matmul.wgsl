@@ -1,13 +1,7 @@
-// The product of a matrix with each matrix of a batch, plus a bias: a workgroup multiplies tiles that it shares.
+// The product of matrices where a workgroup multiplies tiles that it shares.
 //
-// Constants: BIAS_COLUMNS, 1 where every column has a bias, 0 where every row has; TILE_M x TILE_N rows x columns per
-// workgroup, TILE_K terms at a time; THREADS_M x THREADS_N invocations. 4 (TILE_M + TILE_N) TILE_K bytes of workgroup memory.
-
-@group(0) @binding(0) var<storage, read_write> a: array<vec4<Elem>>; // [rows, depth]
-@group(0) @binding(1) var<storage, read_write> b: array<vec4<Elem>>; // [batch, depth, columns]
-@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [rows] or [columns]
-@group(0) @binding(3) var<storage, read_write> c: array<vec4<Elem>>; // [batch, rows, columns]
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 3>; // rows, columns, depth; the last two multiples of four
+// Constants: TILE_M x TILE_N rows x columns per workgroup, TILE_K terms at a time; THREADS_M x THREADS_N invocations.
+// 4 (TILE_M + TILE_N) TILE_K bytes of workgroup memory.
 
 const THREADS = THREADS_M * THREADS_N;
 const ROWS = TILE_M / THREADS_M; // rows of an invocation
@@ -28,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let depth = workgroupUniformLoad(&terms);
     let m0 = group.y * TILE_M;
-    let n0 = group.x * TILE_N4;
+    let n0 = group.x * TILE_N4 / (1u + GATED);
     let first = group.z * depth * columns4;
     let row0 = index / THREADS_N;
     let quad0 = index % THREADS_N;
@@ -46,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         for (var i = index; i < TILE_K * TILE_N4; i += THREADS) {
             let k = k0 + i / TILE_N4;
-            let n = n0 + i % TILE_N4;
+            let n = column(n0, i % TILE_N4, THREADS_N);
             var four = vec4<f32>();
             if k < depth && n < columns4 {
                 four = vec4<f32>(b[first + k * columns4 + n]);
@@ -72,20 +66,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 
     for (var row = 0u; row < ROWS; row++) {
-        let m = m0 + row * THREADS_M + row0;
-        for (var quad = 0u; quad < QUADS; quad++) {
-            let n = n0 + quad * THREADS_N + quad0;
-            if m < rows && n < columns4 {
-                c[(group.z * rows + m) * columns4 + n] = vec4<Elem>(sum[row * QUADS + quad] + shift(m, n * 4u));
-            }
+        for (var quad = 0u; quad < QUADS; quad += 1u + GATED) {
+            let n = column(n0, quad * THREADS_N + quad0, THREADS_N);
+            let i = row * QUADS + quad;
+            finish(group.z, m0 + row * THREADS_M + row0, n, sum[i], sum[i + GATED]);
         }
     }
-}
-
-// The bias of a row, or of four columns.
-fn shift(row: u32, column: u32) -> vec4<f32> {
-    if BIAS_COLUMNS == 1u {
-        return vec4<f32>(vec4<Elem>(bias[column], bias[column + 1u], bias[column + 2u], bias[column + 3u]));
-    }
-    return vec4<f32>(f32(bias[row]));
 }

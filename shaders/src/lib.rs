@@ -1,12 +1,13 @@
-//! WGSL compute stages of pyrograph: one stage per file, plain WGSL that editors and naga accept, with a prelude in front
-//! for what varies: the scalar type and constants such as tile sizes.
+//! WGSL compute stages of pyrograph, plain WGSL that editors and naga accept. A stage is one file; what varies stands in
+//! front: the scalar type, constants such as tile sizes, what the forms of an operation share, and what follows the result.
 //!
-//! Only what is listed here is ever put in front, and a test translates every combination with naga for Vulkan, Metal and
+//! Only what is listed here is ever put together, and a test translates every combination with naga for Vulkan, Metal and
 //! DirectX 12.
 
 pub mod attention;
 pub mod conv2d;
 pub mod group_norm;
+pub mod layer_norm;
 pub mod matmul;
 
 /// All of them.
@@ -18,9 +19,10 @@ pub const STAGES: &[Stage] = &[
     matmul::TILED,
     matmul::SOFTWARE,
     group_norm::STAGE,
+    layer_norm::STAGE,
 ];
 
-/// The type of what a stage reads and writes. All stages compute in float32.
+/// The type of what a stage reads and writes. All stages accumulate in float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// 32 bits.
@@ -41,6 +43,27 @@ impl Scalar {
     }
 }
 
+/// What follows the result of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Epilogue {
+    /// Nothing.
+    Plain,
+    /// Another tensor is added, binding 5.
+    Add,
+    /// The left half of the columns is multiplied with the GELU of the right half.
+    Geglu,
+}
+
+impl Epilogue {
+    fn prelude(self) -> &'static str {
+        match self {
+            Self::Plain => include_str!("../epilogue_plain.wgsl"),
+            Self::Add => include_str!("../epilogue_add.wgsl"),
+            Self::Geglu => include_str!("../epilogue_geglu.wgsl"),
+        }
+    }
+}
+
 /// Name and value of a constant.
 pub type Constant = (&'static str, u32);
 
@@ -54,16 +77,18 @@ pub fn value(constants: &[Constant], name: &str) -> usize {
 pub struct Stage {
     /// The file's name without its extension.
     pub name: &'static str,
-    /// The file.
-    pub body: &'static str,
+    /// The file, behind what it shares with others.
+    pub files: &'static [&'static str],
     /// The constants it may be compiled with.
     pub variants: &'static [&'static [Constant]],
+    /// What may follow.
+    pub epilogues: &'static [Epilogue],
 }
 
 impl Stage {
     /// The whole text: the stage for tensors of `scalar` with these constants.
-    pub fn source(&self, scalar: Scalar, constants: &[Constant]) -> String {
+    pub fn source(&self, scalar: Scalar, constants: &[Constant], epilogue: Epilogue) -> String {
         let constants: String = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
-        [scalar.prelude(), &constants, self.body].concat()
+        scalar.prelude().to_owned() + &constants + epilogue.prelude() + &self.files.concat()
     }
 }

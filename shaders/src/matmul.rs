@@ -1,16 +1,24 @@
 //! The variants of the product of matrices.
 
-use crate::{Constant, Stage};
+use crate::{Constant, Epilogue, Stage};
+
+const COMMON: &str = include_str!("../matmul_common.wgsl");
+const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add, Epilogue::Geglu];
 
 /// For adapters with workgroup memory, `matmul.wgsl`.
-pub const TILED: Stage =
-    Stage { name: "matmul", body: include_str!("../matmul.wgsl"), variants: &[&tiled(0), &tiled(1)] };
+pub const TILED: Stage = Stage {
+    name: "matmul",
+    files: &[COMMON, include_str!("../matmul.wgsl")],
+    variants: &[&tiled(0), &tiled(1)],
+    epilogues: EPILOGUES,
+};
 
 /// For adapters that are a CPU, `matmul_software.wgsl`.
 pub const SOFTWARE: Stage = Stage {
     name: "matmul_software",
-    body: include_str!("../matmul_software.wgsl"),
+    files: &[COMMON, include_str!("../matmul_software.wgsl")],
     variants: &[&software(0), &software(1)],
+    epilogues: EPILOGUES,
 };
 
 const fn tiled(bias_columns: u32) -> [Constant; 6] {

@@ -3,39 +3,59 @@
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, front::wgsl};
-use pyrograph_shaders::{STAGES, Scalar};
+use pyrograph_shaders::{STAGES, Scalar, Stage};
 
 fn check(name: &str, source: &str) {
     let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16);
     let info = validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
-    write(name, &module, &info);
+    vulkan(name, &module, &info);
+    metal(name, &module, &info);
+    directx(name, &module, &info);
 }
 
-fn write(name: &str, module: &Module, info: &ModuleInfo) {
-    let words = spv::write_vec(module, info, &spv::Options::default(), None);
-    words.unwrap_or_else(|error| panic!("{name} as SPIR-V: {error}"));
-    let metal = msl::Options { fake_missing_bindings: true, ..msl::Options::default() };
-    msl::write_string(module, info, &metal, &msl::PipelineOptions::default())
+fn vulkan(name: &str, module: &Module, info: &ModuleInfo) {
+    let options = spv::Options { ..spv::Options::default() };
+    spv::write_vec(module, info, &options, None).unwrap_or_else(|error| panic!("{name} as SPIR-V: {error}"));
+}
+
+fn metal(name: &str, module: &Module, info: &ModuleInfo) {
+    let options = msl::Options { fake_missing_bindings: true, ..msl::Options::default() };
+    msl::write_string(module, info, &options, &msl::PipelineOptions::default())
         .unwrap_or_else(|error| panic!("{name} as MSL: {error}"));
-    let directx = hlsl::Options {
+}
+
+fn directx(name: &str, module: &Module, info: &ModuleInfo) {
+    let options = hlsl::Options {
         shader_model: hlsl::ShaderModel::V6_2,
         fake_missing_bindings: true,
         ..hlsl::Options::default()
     };
-    hlsl::Writer::new(&mut String::new(), &directx, &hlsl::PipelineOptions::default())
+    hlsl::Writer::new(&mut String::new(), &options, &hlsl::PipelineOptions::default())
         .write(module, info, None)
         .unwrap_or_else(|error| panic!("{name} as HLSL: {error}"));
+}
+
+/// All texts of a stage, each with a name.
+fn sources(stage: &Stage) -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for constants in stage.variants {
+        for &epilogue in stage.epilogues {
+            for scalar in Scalar::ALL {
+                let name = format!("{} {scalar:?} {epilogue:?} {constants:?}", stage.name);
+                sources.push((name, stage.source(scalar, constants, epilogue)));
+            }
+        }
+    }
+    assert!(!sources.is_empty(), "{} has variants", stage.name);
+    sources
 }
 
 #[test]
 fn every_stage_is_valid_everywhere() {
     for stage in STAGES {
-        assert!(!stage.variants.is_empty(), "{} has variants", stage.name);
-        for constants in stage.variants {
-            for scalar in Scalar::ALL {
-                check(&format!("{} {scalar:?} {constants:?}", stage.name), &stage.source(scalar, constants));
-            }
+        for (name, source) in sources(stage) {
+            check(&name, &source);
         }
     }
 }
@@ -44,9 +64,8 @@ fn every_stage_is_valid_everywhere() {
 #[test]
 fn every_stage_keeps_within_the_default_limits() {
     for stage in STAGES {
-        for constants in stage.variants {
-            let name = format!("{} {constants:?}", stage.name);
-            let module = wgsl::parse_str(&stage.source(Scalar::F32, constants)).expect("the test above has parsed it");
+        for (name, source) in sources(stage) {
+            let module = wgsl::parse_str(&source).expect("the test above has parsed it");
             let mut layouter = naga::proc::Layouter::default();
             layouter.update(module.to_ctx()).expect("valid types have a layout");
             let bytes = |space: naga::AddressSpace| {

@@ -68,6 +68,6 @@ impl UpDecoderBlock {
 
     fn forward(&self, x: Rows) -> Rows {
         let x = self.resnets.iter().fold(x, Rows::resnet);
-        self.upsamplers.iter().fold(x, |x, upsampler| x.upsample().conv2d(&upsampler.conv))
+        self.upsamplers.iter().fold(x, |x, upsampler| x.upsample_conv2d(&upsampler.conv))
     }
 }

@@ -7,7 +7,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::{DType, Tensor};
 use pyrograph_blocks::{Attention, ResnetBlock2d};
-use pyrograph_kernels::{conv2d, group_norm_silu, silu, upsample_nearest};
+use pyrograph_kernels::{conv2d, conv2d_add, group_norm_silu, silu, upsample_conv2d, upsample_nearest};
 
 /// A feature map cut into bands of rows, none with more than `limit` values.
 ///
@@ -38,13 +38,10 @@ impl Rows {
 
     /// A convolution with the layer's own stride and padding.
     pub fn conv2d(self, conv: &Conv2d) -> Self {
-        let limit = self.limit;
-        if let [x] = self.bands.as_slice() {
-            let height_out = self.height() / conv.stride[0];
-            if conv.weight.dims()[0] * x.dims()[0] * x.dims()[3] * height_out <= limit {
-                return Self::new(conv2d(x.clone(), conv), limit);
-            }
+        if let Some(x) = self.whole(conv, 1) {
+            return Self::new(conv2d(x.clone(), conv), self.limit);
         }
+        let limit = self.limit;
         let height = self.height();
         let stride = conv.stride[0];
         let (top, left, bottom, right) = padding(conv);
@@ -61,6 +58,21 @@ impl Rows {
             Some(conv2d(input, &Conv2d { padding, ..conv.clone() }))
         });
         Self { bands: bands.collect(), limit }
+    }
+
+    /// [`Rows::conv2d`], and `addend` on its output, which has the same shape.
+    pub fn conv2d_add(self, conv: &Conv2d, addend: Self) -> Self {
+        match (self.whole(conv, 1), addend.bands.as_slice()) {
+            (Some(x), [addend]) => Self::new(conv2d_add(x.clone(), conv, addend.clone()), self.limit),
+            _ => addend + self.conv2d(conv),
+        }
+    }
+
+    /// [`Rows::upsample`], then a convolution that keeps the size.
+    pub fn upsample_conv2d(self, conv: &Conv2d) -> Self {
+        let Some(x) = self.whole(conv, 2) else { return self.upsample().conv2d(conv) };
+        let [_, _, height, width] = x.dims();
+        Self::new(upsample_conv2d(x.clone(), [2 * height, 2 * width], conv), self.limit)
     }
 
     /// Group normalisation over all bands, then SiLU; statistics in float32.
@@ -99,11 +111,11 @@ impl Rows {
     /// A residual block that knows no time, as [`ResnetBlock2d::forward`] for a whole feature map.
     pub fn resnet(self, block: &ResnetBlock2d) -> Self {
         let hidden = self.clone().group_norm_silu(&block.norm1).conv2d(&block.conv1);
-        let hidden = hidden.group_norm_silu(&block.norm2).conv2d(&block.conv2);
-        match &block.conv_shortcut {
-            Some(shortcut) => self.conv2d(shortcut) + hidden,
-            None => self + hidden,
-        }
+        let residual = match &block.conv_shortcut {
+            Some(shortcut) => self.conv2d(shortcut),
+            None => self,
+        };
+        hidden.group_norm_silu(&block.norm2).conv2d_add(&block.conv2, residual)
     }
 
     /// Self-attention over all pixels, which needs the whole feature map.
@@ -123,6 +135,15 @@ impl Rows {
     /// Applies `f`, which works on every pixel alone or repeats it, to every band.
     pub fn map(self, f: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
         Self { bands: self.bands.into_iter().map(f).collect(), limit: self.limit }
+    }
+
+    /// The feature map, if it is one band and stays one, enlarged by `scale` and then through `conv`.
+    fn whole(&self, conv: &Conv2d, scale: usize) -> Option<&Tensor<4>> {
+        let [x] = self.bands.as_slice() else { return None };
+        let [batch, channels_in, height, width] = x.dims();
+        let enlarged = batch * height * width * scale * scale;
+        let output = enlarged / conv.stride[0] * conv.weight.dims()[0];
+        (output <= self.limit && enlarged * channels_in <= self.limit).then_some(x)
     }
 
     fn height(&self) -> usize {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
-use pyrograph_kernels::{Mask, attention, group_norm, linear};
+use pyrograph_kernels::{Mask, attention, group_norm, linear, linear_add};
 
 use crate::{from_tokens, to_tokens};
 
@@ -67,12 +67,21 @@ impl Attention {
     /// - `context`: `[batch, context_tokens, context]`
     /// - output: `[batch, tokens, channels]`
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        linear(self.look(x, context), &self.to_out[0])
+    }
+
+    /// [`Attention::forward`], and `residual` on its output, which has the same shape.
+    pub fn forward_add(&self, x: Tensor<3>, context: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        linear_add(self.look(x, context), &self.to_out[0], residual)
+    }
+
+    fn look(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let dtype = x.dtype();
         let q = self.split_heads(linear(x, &self.to_q)); // [batch, heads, tokens, head_dim]
         let k = self.split_heads(linear(context.clone(), &self.to_k));
         let v = self.split_heads(linear(context, &self.to_v));
         let out = attention(q, k, v, Mask::None).cast(dtype); // [batch, heads, tokens, head_dim]
-        linear(out.swap_dims(1, 2).flatten(2, 3), &self.to_out[0])
+        out.swap_dims(1, 2).flatten(2, 3) // [batch, tokens, channels]
     }
 
     /// Self-attention over the pixels of a feature map, normalised in front, with a residual connection.

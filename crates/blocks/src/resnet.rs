@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{conv2d, group_norm_silu, linear};
+use pyrograph_kernels::{conv2d, conv2d_add, group_norm_silu, linear};
 
 use crate::{conv_1x1, conv_3x3};
 
@@ -64,15 +64,18 @@ impl ResnetBlock2d {
     /// - `time`: `[batch or 1, time_embedding]`
     /// - output: `[batch, channels_out, height, width]`
     pub fn forward(&self, x: Tensor<4>, time: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = conv2d(group_norm_silu(x.clone(), &self.norm1), &self.conv1);
-        if let (Some(proj), Some(time)) = (&self.time_emb_proj, time) {
-            hidden = hidden + linear(time.clone(), proj).unsqueeze_dims::<4>(&[2, 3]); // [batch or 1, channels, 1, 1]
-        }
-        let hidden = conv2d(group_norm_silu(hidden, &self.norm2), &self.conv2);
+        let normed = group_norm_silu(x.clone(), &self.norm1);
+        let hidden = match (&self.time_emb_proj, time) {
+            (Some(proj), Some(time)) => {
+                let time = linear(time.clone(), proj).unsqueeze_dims(&[2, 3]); // [batch or 1, channels_out, 1, 1]
+                conv2d_add(normed, &self.conv1, time)
+            }
+            _ => conv2d(normed, &self.conv1),
+        };
         let residual = match &self.conv_shortcut {
             Some(shortcut) => conv2d(x, shortcut),
             None => x,
         };
-        residual + hidden
+        conv2d_add(group_norm_silu(hidden, &self.norm2), &self.conv2, residual)
     }
 }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{conv2d, upsample_nearest};
+use pyrograph_kernels::{conv2d, upsample_conv2d};
 
 use crate::conv_3x3;
 
@@ -57,6 +57,6 @@ impl Upsample2d {
     /// # Shapes
     /// `[batch, channels, height, width]` -> `[batch, channels, size[0], size[1]]`
     pub fn forward(&self, x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-        conv2d(upsample_nearest(x, size), &self.conv)
+        upsample_conv2d(x, size, &self.conv)
     }
 }

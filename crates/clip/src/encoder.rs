@@ -1,7 +1,7 @@
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{Mask, attention, gelu, layer_norm, linear, quick_gelu};
+use pyrograph_kernels::{LayerNorm, Mask, attention, gelu, layer_norm, linear, linear_add, quick_gelu};
 
 use crate::{ClipTextConfig, HiddenAct};
 
@@ -51,8 +51,8 @@ impl EncoderLayer {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.self_attn.forward(layer_norm(x.clone(), &self.layer_norm1)) + x;
-        self.mlp.forward(layer_norm(x.clone(), &self.layer_norm2)) + x
+        let x = self.self_attn.forward_add(layer_norm(x.clone(), &self.layer_norm1), x);
+        self.mlp.forward_add(layer_norm(x.clone(), &self.layer_norm2), x)
     }
 }
 
@@ -78,12 +78,13 @@ impl SelfAttention {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `residual` is added to the output.
+    fn forward_add(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let q = self.split_heads(linear(x.clone(), &self.q_proj)); // [batch, heads, tokens, head_dim]
         let k = self.split_heads(linear(x.clone(), &self.k_proj));
         let v = self.split_heads(linear(x, &self.v_proj));
         let y = attention(q, k, v, Mask::Causal);
-        linear(merge_heads(y), &self.out_proj)
+        linear_add(merge_heads(y), &self.out_proj, residual)
     }
 
     fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
@@ -115,12 +116,13 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `residual` is added to the output.
+    fn forward_add(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let x = linear(x, &self.fc1); // [batch, tokens, intermediate_size]
         let x = match self.activation {
             HiddenAct::QuickGelu => quick_gelu(x),
             HiddenAct::Gelu => gelu(x),
         };
-        linear(x, &self.fc2)
+        linear_add(x, &self.fc2, residual)
     }
 }

@@ -1,7 +1,8 @@
 use std::ops::RangeInclusive;
 
-use burn::nn::{EmbeddingConfig, LayerNormConfig};
+use burn::nn::EmbeddingConfig;
 use burn::tensor::Device;
+use pyrograph_kernels::LayerNorm;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -114,8 +115,8 @@ impl ClipTextConfig {
         }
     }
 
-    pub(crate) fn init_layer_norm(&self, device: &Device) -> burn::nn::LayerNorm {
-        LayerNormConfig::new(self.hidden_size).with_epsilon(self.layer_norm_eps).init(device)
+    pub(crate) fn init_layer_norm(&self, device: &Device) -> LayerNorm {
+        LayerNorm::new(self.hidden_size, self.layer_norm_eps, device)
     }
 }
 

@@ -1,7 +1,7 @@
 use burn::module::Module;
-use burn::nn::{Embedding, LayerNorm};
+use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use pyrograph_kernels::layer_norm;
+use pyrograph_kernels::{LayerNorm, layer_norm};
 
 use crate::encoder::Encoder;
 

@@ -12,9 +12,11 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use burn::nn::conv::Conv2dConfig;
-use burn::nn::{GroupNormConfig, LayerNormConfig, LinearConfig, PaddingConfig2d};
+use burn::nn::{GroupNormConfig, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, DeviceKind, Distribution, Tensor};
-use pyrograph_kernels::{Mask, attention, conv2d, geglu, group_norm, group_norm_silu, layer_norm, linear, reference};
+use pyrograph_kernels::{
+    LayerNorm, Mask, attention, conv2d, geglu, group_norm, group_norm_silu, layer_norm, linear, reference,
+};
 
 /// How long one shape is measured, and how many times at least.
 const BUDGET: Duration = Duration::from_millis(400);
@@ -131,7 +133,7 @@ fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
             Box::new(move || drop(f(x.clone(), &norm)))
         }
         ("layer_norm", &[batch, tokens, width]) => {
-            let norm = LayerNormConfig::new(width).init(device());
+            let norm = LayerNorm::new(width, 1e-5, device());
             let x = random([batch, tokens, width]);
             let f = if plain { reference::layer_norm } else { layer_norm };
             Box::new(move || drop(f(x.clone(), &norm)))

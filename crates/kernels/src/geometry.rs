@@ -1,6 +1,5 @@
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
-use burn::tensor::Tensor;
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -19,14 +18,13 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// `None` for groups, dilation and padding that depends on the size, which no diffusion model has.
-    pub(crate) fn new(x: &Tensor<4>, conv: &Conv2d) -> Option<Self> {
+    /// For an input `[batch, channels_in, height, width]`; `None` for groups, dilation and padding that depends on the size, which no diffusion model has.
+    pub(crate) fn new([batch, channels_in, height, width]: [usize; 4], conv: &Conv2d) -> Option<Self> {
         let [top, left, bottom, right] = match conv.padding {
             PaddingConfig2d::Valid => [0; 4],
             PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
             PaddingConfig2d::Same => return None,
         };
-        let [batch, channels_in, height, width] = x.dims();
         let [channels_out, weight_channels_in, ..] = conv.weight.dims();
         let kernel = conv.kernel_size;
         let padded = [height + top + bottom, width + left + right];

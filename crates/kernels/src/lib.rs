@@ -18,8 +18,9 @@ mod upsample;
 
 pub use activation::{gelu, quick_gelu, silu};
 pub use attention::{Mask, attention};
-pub use conv2d::conv2d;
-pub use linear::{geglu, linear};
+pub use conv2d::{conv2d, conv2d_add, upsample_conv2d};
+pub use gpu::AdapterCapabilities;
+pub use linear::{geglu, linear, linear_add};
 use norm::Activation;
-pub use norm::{group_norm, group_norm_silu, layer_norm};
+pub use norm::{LayerNorm, group_norm, group_norm_silu, layer_norm};
 pub use upsample::{upsample_nearest, upsample_nearest_2x};

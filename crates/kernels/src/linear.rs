@@ -9,7 +9,16 @@ use crate::{cpu, gpu, reference};
 /// - `x`: `[..., d_input]`
 /// - output: `[..., d_output]`
 pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
-    cpu::linear(&x, layer).or_else(|| gpu::linear(&x, layer)).unwrap_or_else(|| reference::linear(x, layer))
+    cpu::linear(&x, layer).or_else(|| gpu::linear(&x, layer, None)).unwrap_or_else(|| reference::linear(x, layer))
+}
+
+/// [`linear`], and `addend` on its output, such as a residual connection.
+///
+/// # Shapes
+/// - `x`: `[..., d_input]`
+/// - `addend` and output: `[..., d_output]`
+pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D>) -> Tensor<D> {
+    gpu::linear(&x, layer, Some(&addend)).unwrap_or_else(|| linear(x, layer) + addend)
 }
 
 /// Gated GELU: `x` is projected to twice the width; the first half is multiplied by the exact GELU of the second
@@ -19,5 +28,5 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
 /// - `x`: `[batch, tokens, d_input]`
 /// - output: `[batch, tokens, d_output / 2]`
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    cpu::geglu(&x, proj).unwrap_or_else(|| reference::gate(linear(x, proj)))
+    cpu::geglu(&x, proj).or_else(|| gpu::geglu(&x, proj)).unwrap_or_else(|| reference::geglu(x, proj))
 }

@@ -1,7 +1,30 @@
-use burn::nn::{GroupNorm, LayerNorm};
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
+use burn::nn::{GroupNorm, Initializer};
+use burn::tensor::{Device, Tensor};
 
 use crate::{cpu, gpu, reference};
+
+/// The weights of [`layer_norm`]. burn's own layer keeps its epsilon to itself.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale, `[width]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Shift, `[width]`.
+    pub beta: Option<Param<Tensor<1>>>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl LayerNorm {
+    /// A layer with scale one and shift zero.
+    pub fn new(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            gamma: Initializer::Ones.init([width], device),
+            beta: Some(Initializer::Zeros.init([width], device)),
+            epsilon,
+        }
+    }
+}
 
 /// What follows a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,5 +60,5 @@ pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
 /// # Shapes
 /// - `x` and output: `[batch, tokens, width]`
 pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-    reference::layer_norm(x, norm)
+    gpu::layer_norm(&x, norm).unwrap_or_else(|| reference::layer_norm(x, norm))
 }

@@ -2,12 +2,12 @@
 //! under autodiff.
 
 use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, LayerNorm, Linear};
-use burn::tensor::module::{attention as burn_attention, interpolate};
+use burn::nn::{GroupNorm, Linear};
+use burn::tensor::module::{attention as burn_attention, interpolate, layer_norm as burn_layer_norm};
 use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{DType, FloatDType, Tensor, activation};
 
-use crate::Mask;
+use crate::{LayerNorm, Mask};
 
 /// See [`crate::silu`].
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -29,6 +29,16 @@ pub fn conv2d(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
     conv.forward(x)
 }
 
+/// See [`crate::conv2d_add`].
+pub fn conv2d_add(x: Tensor<4>, conv: &Conv2d, addend: Tensor<4>) -> Tensor<4> {
+    conv2d(x, conv) + addend
+}
+
+/// See [`crate::upsample_conv2d`].
+pub fn upsample_conv2d(x: Tensor<4>, size: [usize; 2], conv: &Conv2d) -> Tensor<4> {
+    conv2d(upsample_nearest(x, size), conv)
+}
+
 /// See [`crate::upsample_nearest_2x`].
 pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
@@ -45,14 +55,14 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
     layer.forward(x)
 }
 
-/// See [`crate::geglu`].
-pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    gate(linear(x, proj))
+/// See [`crate::linear_add`].
+pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D>) -> Tensor<D> {
+    linear(x, layer) + addend
 }
 
-/// What follows the projection of [`geglu`], `[batch, tokens, 2 width]` -> `[batch, tokens, width]`.
-pub(crate) fn gate(projected: Tensor<3>) -> Tensor<3> {
-    let mut halves = projected.chunk(2, 2).into_iter();
+/// See [`crate::geglu`].
+pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
+    let mut halves = linear(x, proj).chunk(2, 2).into_iter();
     let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
         unreachable!("a tensor chunked in two has two chunks")
     };
@@ -85,8 +95,9 @@ pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
 
 /// See [`crate::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-    // burn widens float16 before it reduces.
-    norm.forward(x)
+    let dtype = x.dtype();
+    let beta = norm.beta.as_ref().map(|beta| to_f32(beta.val()));
+    from_f32(burn_layer_norm(to_f32(x), to_f32(norm.gamma.val()), beta, norm.epsilon), dtype)
 }
 
 /// See [`crate::attention`].

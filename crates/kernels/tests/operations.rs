@@ -2,12 +2,12 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, DeviceKind, FloatDType, Tensor, TensorData};
+use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use pyrograph_kernels as kernels;
-use pyrograph_kernels::{Mask, reference};
+use pyrograph_kernels::{AdapterCapabilities, LayerNorm, Mask, reference};
 
 /// One operation as a function of its main input, its reference, and the shape of that input.
 struct Case {
@@ -86,8 +86,9 @@ fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType
     norm
 }
 
+/// Its epsilon is large enough to matter.
 fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
-    let mut norm = LayerNormConfig::new(width).init(device);
+    let mut norm = LayerNorm::new(width, 1e-2, device);
     norm.gamma = parameter([width], 7, device, dtype);
     norm.beta = Some(parameter([width], 8, device, dtype));
     norm
@@ -107,14 +108,14 @@ fn attention_case(
         let (key, value) = (key.clone().swap_dims(1, 2), value.clone().swap_dims(1, 2));
         move |q: Tensor<4>| f(q.swap_dims(1, 2), key.clone(), value.clone(), mask)
     };
-    let name = format!("attention {tokens} to {keys} {mask:?}");
+    let name = format!("attention {heads} x {head_dim}, {tokens} to {keys}, {mask:?}");
     Case::new(name, [batch, tokens, heads, head_dim], run(kernels::attention), run(reference::attention))
 }
 
 /// Shapes that reach every algorithm on the CPU, odd sizes and several pictures among them.
 fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let mut cases = Vec::from([
-        conv_case([2, 20, 18, 15], 24, 3, 1, [1, 1, 1, 1], device, dtype),
+        conv_case([2, 20, 18, 15], 24, 3, 1, [1; 4], device, dtype),
         conv_case([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1], device, dtype),
     ]);
     for (sizes, mask) in
@@ -125,39 +126,103 @@ fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     cases
 }
 
-/// Shapes that reach every shader, with parts of tiles left over.
+/// Shapes that reach every variant of every shader, with parts of tiles left over.
 fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let mut cases = Vec::from([
-        conv_case([2, 20, 9, 7], 8, 1, 1, [0, 0, 0, 0], device, dtype),
+        conv_case([2, 20, 9, 7], 8, 1, 1, [0; 4], device, dtype),
+        conv_case([1, 8, 9, 7], 8, 1, 2, [0; 4], device, dtype),
         conv_case([2, 9, 13, 10], 8, 3, 2, [0, 0, 1, 1], device, dtype),
-        conv_case([2, 36, 8, 6], 68, 1, 1, [0, 0, 0, 0], device, dtype),
-        conv_case([1, 5, 70, 3], 66, 3, 1, [1, 1, 1, 1], device, dtype),
+        conv_case([1, 12, 13, 10], 70, 3, 2, [1; 4], device, dtype),
+        conv_case([2, 36, 8, 6], 68, 1, 1, [0; 4], device, dtype),
+        conv_case([1, 5, 70, 3], 66, 3, 1, [1; 4], device, dtype),
+        conv_add_case([2, 8, 9, 7], 20, 3, [2, 20, 9, 7], device, dtype),
+        conv_add_case([2, 8, 9, 7], 70, 3, [1, 70, 1, 1], device, dtype),
+        conv_add_case([2, 8, 6, 6], 12, 1, [2, 12, 1, 1], device, dtype),
+        conv_add_case([2, 8, 6, 6], 12, 1, [1, 12, 6, 6], device, dtype),
+        upsample_case([2, 8, 5, 7], [10, 14], device, dtype),
+        upsample_case([1, 12, 6, 5], [11, 9], device, dtype),
+        upsample_case([1, 8, 6, 5], [13, 9], device, dtype),
     ]);
-    for (tokens, d_input, d_output) in [(77, 40, 72), (5, 768, 12), (130, 36, 132)] {
-        let layer = linear([d_input, d_output], device, dtype);
-        let (a, b, c) = (layer.clone(), layer.clone(), layer.clone());
-        let (name, shape) = (format!("{d_input} to {d_output}"), [2, tokens, d_input]);
-        let (fast, plain) = (move |x: Tensor<3>| kernels::linear(x, &layer), move |x| reference::linear(x, &a));
-        cases.push(Case::new(format!("linear {name}"), shape, fast, plain));
-        let (fast, plain) = (move |x: Tensor<3>| kernels::geglu(x, &b), move |x| reference::geglu(x, &c));
-        cases.push(Case::new(format!("geglu {name}"), shape, fast, plain));
+    for (tokens, d_input, d_output) in [(77, 40, 72), (5, 768, 12), (130, 36, 136), (70, 8, 200)] {
+        cases.extend(linear_cases([2, tokens, d_input], d_output, device, dtype));
     }
     for shape in [[2, 24, 6, 10], [1, 8, 2, 2], [1, 16, 20, 30]] {
-        let norm = group_norm(8, shape[1], device, dtype);
-        let same = norm.clone();
-        let (fast, plain) =
-            (move |x| kernels::group_norm_silu(x, &norm), move |x| reference::group_norm_silu(x, &same));
-        cases.push(Case::new(format!("group_norm_silu {shape:?}"), shape, fast, plain));
+        cases.push(group_norm_case(shape, 8, device, dtype));
+    }
+    for shape in [[2, 5, 320], [1, 3, 36], [1, 2, 4]] {
+        cases.push(layer_norm_case(shape, device, dtype));
     }
     for (sizes, mask) in [
         ([2, 2, 70, 40, 40], Mask::None),
         ([1, 2, 77, 77, 64], Mask::Causal),
         ([1, 2, 33, 35, 80], Mask::None),
         ([1, 1, 40, 65, 160], Mask::None),
+        ([1, 1, 34, 40, 512], Mask::None),
     ] {
         cases.push(attention_case(sizes, mask, device, dtype));
     }
     cases
+}
+
+fn conv_add_case(
+    shape: [usize; 4],
+    channels_out: usize,
+    kernel: usize,
+    addend: [usize; 4],
+    device: &Device,
+    dtype: FloatDType,
+) -> Case {
+    let layer = conv([shape[1], channels_out], kernel, 1, [kernel / 2; 4], device, dtype);
+    let addend = random(addend, 10, device).cast(dtype);
+    let (same, same_addend) = (layer.clone(), addend.clone());
+    let name = format!("conv2d_add {shape:?} to {channels_out}, kernel {kernel}, and {:?}", addend.dims());
+    let plain = move |x| reference::conv2d_add(x, &same, same_addend.clone());
+    Case::new(name, shape, move |x| kernels::conv2d_add(x, &layer, addend.clone()), plain)
+}
+
+fn upsample_case(shape: [usize; 4], size: [usize; 2], device: &Device, dtype: FloatDType) -> Case {
+    let layer = conv([shape[1], 10], 3, 1, [1; 4], device, dtype);
+    let same = layer.clone();
+    let (fast, plain) =
+        (move |x| kernels::upsample_conv2d(x, size, &layer), move |x| reference::upsample_conv2d(x, size, &same));
+    Case::new(format!("upsample_conv2d {shape:?} to {size:?}"), shape, fast, plain)
+}
+
+fn linear_cases(shape: [usize; 3], d_output: usize, device: &Device, dtype: FloatDType) -> [Case; 3] {
+    let layer = linear([shape[2], d_output], device, dtype);
+    let addend: Tensor<3> = random([shape[0], shape[1], d_output], 11, device).cast(dtype);
+    let (a, b, c, d, e) = (layer.clone(), layer.clone(), layer.clone(), layer.clone(), layer.clone());
+    let (same, same_addend) = (layer, addend.clone());
+    let name = |operation| format!("{operation} {shape:?} to {d_output}");
+    [
+        Case::new(
+            name("linear"),
+            shape,
+            move |x: Tensor<3>| kernels::linear(x, &a),
+            move |x: Tensor<3>| reference::linear(x, &b),
+        ),
+        Case::new(
+            name("linear_add"),
+            shape,
+            move |x: Tensor<3>| kernels::linear_add(x, &c, addend.clone()),
+            move |x: Tensor<3>| reference::linear_add(x, &same, same_addend.clone()),
+        ),
+        Case::new(name("geglu"), shape, move |x| kernels::geglu(x, &d), move |x| reference::geglu(x, &e)),
+    ]
+}
+
+fn group_norm_case(shape: [usize; 4], groups: usize, device: &Device, dtype: FloatDType) -> Case {
+    let norm = group_norm(groups, shape[1], device, dtype);
+    let same = norm.clone();
+    let (fast, plain) = (move |x| kernels::group_norm_silu(x, &norm), move |x| reference::group_norm_silu(x, &same));
+    Case::new(format!("group_norm_silu {shape:?}"), shape, fast, plain)
+}
+
+fn layer_norm_case(shape: [usize; 3], device: &Device, dtype: FloatDType) -> Case {
+    let norm = layer_norm(shape[2], device, dtype);
+    let same = norm.clone();
+    let (fast, plain) = (move |x| kernels::layer_norm(x, &norm), move |x| reference::layer_norm(x, &same));
+    Case::new(format!("layer_norm {shape:?}"), shape, fast, plain)
 }
 
 fn conv_case(
@@ -177,59 +242,34 @@ fn conv_case(
 
 /// One small shape of every operation: a GPU backend compiles and times kernels for each.
 fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
-    let layer = conv([4, 6], 3, 1, [1, 1, 1, 1], device, dtype);
-    let same = layer.clone();
-    let mut cases = vec![Case::new(
-        "conv2d".into(),
-        [2, 4, 5, 7],
-        move |x| kernels::conv2d(x, &layer),
-        move |x| reference::conv2d(x, &same),
-    )];
-    let layer = linear([12, 10], device, dtype);
-    let (a, b, c) = (layer.clone(), layer.clone(), layer.clone());
-    let shape = [2, 5, 12];
-    cases.push(Case::new(
-        "linear".into(),
-        shape,
-        move |x: Tensor<3>| kernels::linear(x, &layer),
-        move |x| reference::linear(x, &a),
-    ));
-    cases.push(Case::new("geglu".into(), shape, move |x| kernels::geglu(x, &b), move |x| reference::geglu(x, &c)));
     let norm = group_norm(3, 12, device, dtype);
-    let (a, b, c) = (norm.clone(), norm.clone(), norm.clone());
-    let shape = [2, 12, 5, 7];
-    cases.push(Case::new(
-        "group_norm".into(),
-        shape,
-        move |x| kernels::group_norm(x, &norm),
-        move |x| reference::group_norm(x, &a),
-    ));
-    cases.push(Case::new(
-        "group_norm_silu".into(),
-        shape,
-        move |x| kernels::group_norm_silu(x, &b),
-        move |x| reference::group_norm_silu(x, &c),
-    ));
-    let norm = layer_norm(12, device, dtype);
     let same = norm.clone();
-    cases.push(Case::new(
-        "layer_norm".into(),
-        [2, 5, 12],
-        move |x| kernels::layer_norm(x, &norm),
-        move |x| reference::layer_norm(x, &same),
-    ));
-    cases.push(attention_case([2, 3, 10, 6, 8], Mask::None, device, dtype));
-    cases.push(attention_case([1, 2, 9, 9, 8], Mask::Causal, device, dtype));
-    cases.push(Case::new("silu".into(), [40], kernels::silu::<1>, reference::silu::<1>));
-    cases.push(Case::new("gelu".into(), [40], kernels::gelu::<1>, reference::gelu::<1>));
-    cases.push(Case::new("quick_gelu".into(), [40], kernels::quick_gelu::<1>, reference::quick_gelu::<1>));
     let size = [7, 8];
-    cases.push(Case::new(
-        "upsample_nearest".into(),
-        [2, 3, 4, 5],
-        move |x| kernels::upsample_nearest(x, size),
-        move |x| reference::upsample_nearest(x, size),
-    ));
+    let mut cases = Vec::from([
+        conv_case([2, 4, 5, 7], 6, 3, 1, [1; 4], device, dtype),
+        conv_add_case([2, 4, 5, 7], 6, 3, [2, 6, 5, 7], device, dtype),
+        upsample_case([1, 4, 3, 2], [6, 4], device, dtype),
+        Case::new(
+            "group_norm".into(),
+            [2, 12, 5, 7],
+            move |x| kernels::group_norm(x, &norm),
+            move |x| reference::group_norm(x, &same),
+        ),
+        group_norm_case([2, 12, 5, 7], 3, device, dtype),
+        layer_norm_case([2, 5, 12], device, dtype),
+        attention_case([2, 3, 10, 6, 8], Mask::None, device, dtype),
+        attention_case([1, 2, 9, 9, 8], Mask::Causal, device, dtype),
+        Case::new("silu".into(), [40], kernels::silu::<1>, reference::silu::<1>),
+        Case::new("gelu".into(), [40], kernels::gelu::<1>, reference::gelu::<1>),
+        Case::new("quick_gelu".into(), [40], kernels::quick_gelu::<1>, reference::quick_gelu::<1>),
+        Case::new(
+            "upsample_nearest".into(),
+            [2, 3, 4, 5],
+            move |x| kernels::upsample_nearest(x, size),
+            move |x| reference::upsample_nearest(x, size),
+        ),
+    ]);
+    cases.extend(linear_cases([2, 5, 12], 10, device, dtype));
     cases
 }
 
@@ -262,18 +302,21 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
 }
 
 /// An adapter of wgpu, and the types that it knows.
-fn adapter(kind: DeviceKind) -> Option<(Device, Vec<FloatDType>)> {
-    match Device::wgpu_options().device_kind(kind.clone()).init() {
-        Ok(device) if device.supports_dtype(FloatDType::F16) => Some((device, vec![FloatDType::F32, FloatDType::F16])),
-        Ok(device) => {
-            not_tested(&format!("float16 on {kind:?}"));
-            Some((device, vec![FloatDType::F32]))
-        }
+fn adapter() -> Option<(Device, Vec<FloatDType>)> {
+    let (device, setup) = match Device::wgpu_options().init_with_setup() {
+        Ok(opened) => opened,
         Err(error) => {
-            not_tested(&format!("{kind:?}: {error}"));
-            None
+            not_tested(&format!("wgpu: {error}"));
+            return None;
         }
+    };
+    let mut dtypes = vec![FloatDType::F32];
+    if device.supports_dtype(FloatDType::F16) {
+        dtypes.push(FloatDType::F16);
+    } else {
+        not_tested(&format!("float16 on {}", setup.adapter.get_info().name));
     }
+    Some((device, dtypes))
 }
 
 /// A test says what it lacks, and on continuous integration it fails.
@@ -294,39 +337,64 @@ fn operations_match_the_reference_on_the_cpu() {
 
 #[test]
 fn operations_match_the_reference_on_wgpu() {
-    // The first kind is taken for a graphics card whatever it is, the second is a CPU: they have stages of their own.
-    for kind in [DeviceKind::DefaultDevice, DeviceKind::Cpu] {
-        let Some((device, dtypes)) = adapter(kind) else { continue };
-        for dtype in dtypes {
+    let Some((device, dtypes)) = adapter() else { return };
+    // Every form of every operation, whatever the adapter would be given.
+    for form in [AdapterCapabilities { software: false }, AdapterCapabilities { software: true }] {
+        form.register(&device);
+        for &dtype in &dtypes {
             let tolerance = if dtype == FloatDType::F32 { 1e-5 } else { 5e-3 };
             for cases in [small_cases, shader_cases] {
                 let expected = cases(&Device::flex(), FloatDType::F32);
                 compare(cases(&device, dtype), expected, &device, dtype, tolerance);
             }
         }
-        any_convolution_matches(&device);
+        any_shape_matches(&device);
     }
 }
 
-/// Convolutions of all sizes, paddings and strides.
-fn any_convolution_matches(device: &Device) {
+/// Shapes that nobody thought of.
+fn any_shape_matches(device: &Device) {
+    let f32 = FloatDType::F32;
     let sizes = (1..3usize, 1..20usize, 3..20usize, 3..20usize, 1..80usize);
-    let layer = (prop_oneof![Just(1usize), Just(3)], 1..3usize, [0..2usize, 0..2, 0..2]);
-    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
-    let result = runner.run(&(sizes, layer), |((batch, channels_in, height, width, channels_out), layer)| {
-        let (kernel, stride, [first, bottom, right]) = layer;
-        let padding = [first, first, bottom, right];
-        let layer = |device| conv([channels_in, channels_out], kernel, stride, padding, device, FloatDType::F32);
-        let x = |device| random([batch, channels_in, height, width], 7, device);
-        let y = kernels::conv2d(x(device), &layer(device));
-        let expected = reference::conv2d(x(&Device::flex()), &layer(&Device::flex()));
-        prop_assert_eq!(y.dims(), expected.dims());
-        let elements = y.shape().num_elements();
-        let error = relative_l2(y.reshape([elements]), expected.reshape([elements]));
-        prop_assert!(error < 1e-5, "off by {error:e}");
+    let layer = (prop_oneof![Just(1usize), Just(3)], 1..3usize, [0..2usize, 0..2, 0..2, 0..2]);
+    property(device, (sizes, layer), move |((batch, channels_in, height, width, channels_out), layer), device| {
+        let (kernel, stride, padding) = layer;
+        conv_case([batch, channels_in, height, width], channels_out, kernel, stride, padding, device, f32)
+    });
+    property(device, (1..3usize, 1..90usize, 1..40usize, 1..30usize, 0..3usize), move |sizes, device| {
+        let (batch, tokens, d_input, d_output, which) = sizes;
+        let cases = linear_cases([batch, tokens, 4 * d_input], 8 * d_output, device, f32);
+        cases.into_iter().nth(which).expect("there are three operations")
+    });
+    let head_dim = proptest::sample::select(vec![4usize, 40, 64, 80, 160]);
+    property(device, (1..3usize, 1..4usize, 1..80usize, 1..80usize, head_dim, any::<bool>()), move |sizes, device| {
+        let (batch, heads, tokens, keys, head_dim, causal) = sizes;
+        let (keys, mask) = if causal { (tokens, Mask::Causal) } else { (keys, Mask::None) };
+        attention_case([batch, heads, tokens, keys, head_dim], mask, device, f32)
+    });
+    property(device, (1..3usize, 1..5usize, 1..9usize, 2..20usize, 1..8usize), move |sizes, device| {
+        let (batch, groups, channels, height, width) = sizes;
+        group_norm_case([batch, groups * channels, height, 4 * width], groups, device, f32)
+    });
+    property(device, (1..3usize, 1..40usize, 1..300usize), move |(batch, tokens, width), device| {
+        layer_norm_case([batch, tokens, 4 * width], device, f32)
+    });
+}
+
+/// Compares random cases with the reference on the CPU.
+fn property<S: Strategy>(device: &Device, sizes: S, case: impl Fn(S::Value, &Device) -> Case)
+where
+    S::Value: Clone,
+{
+    let mut runner = TestRunner::new(Config { cases: 8, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&sizes, |sizes| {
+        let (actual, expected) = (case(sizes.clone(), device), case(sizes, &Device::flex()));
+        let y = (actual.fast)(actual.input(device, FloatDType::F32));
+        let error = relative_l2(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
+        prop_assert!(error < 1e-5, "{} is off by {error:e}", actual.name);
         Ok(())
     });
-    result.unwrap_or_else(|error| panic!("conv2d on {device:?}: {error}"));
+    result.unwrap_or_else(|error| panic!("on {device:?}: {error}"));
 }
 
 #[test]

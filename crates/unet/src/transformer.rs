@@ -1,10 +1,10 @@
 //! The spatial transformer, through which the text reaches the picture.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::{Attention, from_tokens, to_tokens};
-use pyrograph_kernels::{geglu, group_norm, layer_norm, linear};
+use pyrograph_kernels::{LayerNorm, geglu, group_norm, layer_norm, linear, linear_add};
 
 use crate::UNet2dConditionConfig;
 
@@ -87,7 +87,7 @@ impl BasicTransformerBlock {
     fn new(config: &UNet2dConditionConfig, block: usize, only_cross_attention: bool, device: &Device) -> Self {
         let channels = config.block_out_channels[block];
         let text = config.cross_attention_dim.get(block);
-        let norm = || LayerNormConfig::new(channels).init(device);
+        let norm = || LayerNorm::new(channels, 1e-5, device);
         Self {
             norm1: norm(),
             attn1: config.attention(block, if only_cross_attention { text } else { channels }).init(device),
@@ -104,9 +104,9 @@ impl BasicTransformerBlock {
     pub fn forward(&self, x: Tensor<3>, text: &Tensor<3>) -> Tensor<3> {
         let normed = layer_norm(x.clone(), &self.norm1);
         let context = if self.only_cross_attention { text.clone() } else { normed.clone() };
-        let x = x + self.attn1.forward(normed, context);
-        let x = x.clone() + self.attn2.forward(layer_norm(x, &self.norm2), text.clone());
-        x.clone() + self.ff.forward(layer_norm(x, &self.norm3))
+        let x = self.attn1.forward_add(normed, context, x);
+        let x = self.attn2.forward_add(layer_norm(x.clone(), &self.norm2), text.clone(), x);
+        self.ff.forward_add(layer_norm(x.clone(), &self.norm3), x)
     }
 }
 
@@ -123,10 +123,12 @@ impl FeedForward {
         }
     }
 
+    /// `residual` is added to the output.
+    ///
     /// # Shapes
     /// `[batch, tokens, channels]`, in and out
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn forward_add(&self, x: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         let (gated, dropout, out) = &self.net;
-        linear(dropout.forward(geglu(x, &gated.proj)), out)
+        linear_add(dropout.forward(geglu(x, &gated.proj)), out, residual)
     }
 }

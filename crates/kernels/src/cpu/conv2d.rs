@@ -7,7 +7,7 @@ use crate::geometry::Geometry;
 
 /// See [`crate::conv2d`].
 pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
-    let geometry = Geometry::new(x, conv)?;
+    let geometry = Geometry::new(x.dims(), conv)?;
     let values = Values::contiguous(x)?;
     let weight = Values::contiguous(&conv.weight.val())?;
     let bias = match &conv.bias {

@@ -1,29 +1,35 @@
 use burn::tensor::Tensor;
 use pyrograph_shaders::attention::{SOFTWARE, TILED};
-use pyrograph_shaders::value;
+use pyrograph_shaders::{Constant, Epilogue, value};
 
+use super::adapter::{Adapter, Form, Forms, adapter};
 use super::launch::Launch;
-use super::{Adapter, adapter};
 use crate::Mask;
 
-/// Heads whose width is a multiple of four; they may be views of one projection.
+const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+
+/// Heads whose width is a multiple of four, up to 512; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
-    let Adapter { scalar, software } = adapter(q)?;
+    let Adapter { scalar, form } = adapter(q)?;
     let [batch, heads, tokens, head_dim] = q.dims();
     let keys = k.dims()[2];
     if head_dim % 4 != 0 || k.dtype() != q.dtype() || v.dtype() != q.dtype() {
         return None;
     }
-    let stage = if software { &SOFTWARE } else { &TILED };
-    let constants = stage.variants.iter().copied().find(|constants| {
-        let widest = value(constants, "HEAD_DIM");
-        if software { widest == head_dim } else { widest >= head_dim }
-    })?;
-    let tile =
-        if software { value(constants, "ROWS") * value(constants, "THREADS") } else { value(constants, "TILE_Q") };
+    let stage = FORMS.get(form);
+    let fits = |constants: &&'static [Constant]| match form {
+        Form::Software => value(constants, "HEAD_DIM") == head_dim,
+        Form::Tiled => value(constants, "HEAD_DIM") >= head_dim,
+    };
+    let constants = stage.variants.iter().copied().find(fits)?;
+    let tile = match form {
+        Form::Software => value(constants, "ROWS") * value(constants, "THREADS"),
+        Form::Tiled => value(constants, "TILE_Q"),
+    };
     let launch = Launch {
         stage,
         constants,
+        epilogue: Epilogue::Plain,
         workgroups: [tokens.div_ceil(tile), heads, batch],
         sizes: vec![heads, tokens, keys, head_dim, usize::from(mask == Mask::Causal)],
         shape: [batch, tokens, heads, head_dim].into(),

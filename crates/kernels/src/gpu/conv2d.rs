@@ -1,50 +1,77 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::conv2d::{SOFTWARE, TILED};
-use pyrograph_shaders::value;
+use pyrograph_shaders::{Epilogue, value};
 
+use super::adapter::{Adapter, Form, Forms, adapter};
+use super::addend::Addend;
 use super::launch::{Launch, across};
 use super::matmul::pointwise;
-use super::{Adapter, adapter};
 use crate::geometry::Geometry;
 
-/// Square kernels of one or three pixels; stride and padding are the same for both directions.
-pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
-    let Adapter { scalar, software } = adapter(x)?;
+const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+
+/// Square kernels of one or three pixels with the same stride in both directions. The input may first be
+/// enlarged to `enlarged`, which must be twice its size or one pixel less; `addend` is added to the output.
+pub(crate) fn conv2d(
+    x: &Tensor<4>,
+    conv: &Conv2d,
+    enlarged: Option<[usize; 2]>,
+    addend: Option<&Tensor<4>>,
+) -> Option<Tensor<4>> {
+    let Adapter { scalar, form } = adapter(x)?;
     let bias = conv.bias.as_ref()?.val();
-    let geometry = Geometry::new(x, conv)?;
+    let [batch, channels_in, height, width] = x.dims();
+    let [height, width] = match enlarged {
+        Some(size) if size.map(|pixels| pixels.div_ceil(2)) != [height, width] => return None,
+        Some(size) => size,
+        None => [height, width],
+    };
+    let geometry = Geometry::new([batch, channels_in, height, width], conv)?;
     let ([kernel, kernel_x], [stride, stride_x]) = (geometry.kernel, geometry.stride);
-    let [top, left] = geometry.padding;
-    if kernel != kernel_x || stride != stride_x || top != left {
+    let ([top, left], [height_out, width_out]) = (geometry.padding, geometry.size_out);
+    if kernel != kernel_x || stride != stride_x {
         return None;
     }
-    if kernel == 1
-        && stride == 1
+    let channels_out = geometry.channels_out;
+    let shape = [batch, channels_out, height_out, width_out];
+    let addend = match addend {
+        Some(addend) => Some(Addend::of_maps(addend, shape)?),
+        None => None,
+    };
+    if [kernel, stride] == [1, 1]
         && geometry.size_in == geometry.size_out
-        && let Some(y) = pointwise(x, conv)
+        && enlarged.is_none()
+        && let Some(y) = pointwise(x, conv, addend.as_ref())
     {
         return Some(y);
     }
-    let Geometry { batch, channels_in, channels_out, .. } = geometry;
-    let ([height, width], [height_out, width_out]) = (geometry.size_in, geometry.size_out);
-    let stage = if software { &SOFTWARE } else { &TILED };
+    // The other forms read weights in groups of four.
+    let form = if channels_in % 4 == 0 { form } else { Form::Software };
+    let stage = FORMS.get(form);
     let constants = stage.variants.iter().copied().find(|constants| {
-        value(constants, "KERNEL") == kernel && (!software || value(constants, "STRIDE") == stride)
+        value(constants, "KERNEL") == kernel
+            && value(constants, "DOUBLED") == usize::from(enlarged.is_some())
+            && (form != Form::Software || value(constants, "STRIDE") == stride)
     })?;
-    let [columns, rows] = if software {
-        let quads = batch * height_out * width_out.div_ceil(4);
-        [quads.div_ceil(value(constants, "THREADS")), channels_out.div_ceil(value(constants, "ROWS"))]
-    } else {
-        let pixels = batch * height_out * width_out;
-        [pixels.div_ceil(value(constants, "TILE_N")), channels_out.div_ceil(value(constants, "TILE_M"))]
+    let pixels = batch * height_out * width_out;
+    let [columns, rows] = match form {
+        Form::Software => {
+            let quads = batch * height_out * width_out.div_ceil(4);
+            [quads.div_ceil(value(constants, "THREADS")), channels_out.div_ceil(value(constants, "ROWS"))]
+        }
+        Form::Tiled => [pixels.div_ceil(value(constants, "TILE_N")), channels_out.div_ceil(value(constants, "TILE_M"))],
     };
+    let sizes = [batch, channels_in, height, width, channels_out, height_out, width_out, stride, top, left];
+    let steps = addend.as_ref().map_or([0; 3], |addend| addend.steps);
     let launch = Launch {
         stage,
         constants,
+        epilogue: if addend.is_some() { Epilogue::Add } else { Epilogue::Plain },
         workgroups: across(columns, rows),
-        sizes: vec![batch, channels_in, height, width, channels_out, height_out, width_out, stride, top],
-        shape: [batch, channels_out, height_out, width_out].into(),
+        sizes: sizes.into_iter().chain(steps).collect(),
+        shape: shape.into(),
         scalar,
     };
-    Some(launch.on_three(x.clone(), conv.weight.val(), bias))
+    Some(launch.on_three(x.clone(), conv.weight.val(), bias, addend))
 }

@@ -10,7 +10,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::{ExecutionMode, KernelId};
 use cubecl::server::KernelArguments;
 use cubecl::{CubeCount, CubeDim};
-use pyrograph_shaders::{Constant, Scalar, Stage};
+use pyrograph_shaders::{Constant, Epilogue, Scalar, Stage};
+
+use super::addend::Addend;
 
 /// WebGPU's limit on the workgroups of a dimension.
 pub(super) const LARGEST_COUNT: usize = 65_535;
@@ -25,24 +27,29 @@ pub(super) fn across(columns: usize, rows: usize) -> [usize; 3] {
 pub(super) struct Launch {
     pub(super) stage: &'static Stage,
     pub(super) constants: &'static [Constant],
+    pub(super) epilogue: Epilogue,
     pub(super) workgroups: [usize; 3],
-    /// The last binding.
+    /// The binding after the output.
     pub(super) sizes: Vec<usize>,
-    /// Of the output, the binding before.
+    /// Of the output, the binding after the inputs.
     pub(super) shape: Shape,
     pub(super) scalar: Scalar,
 }
 
 impl Launch {
-    /// Runs the stage with three inputs, which are made contiguous.
+    /// Runs the stage with three inputs, and the addend of [`Epilogue::Add`]; they are made contiguous.
     pub(super) fn on_three<const A: usize, const B: usize, const C: usize, const D: usize>(
         self,
         a: Tensor<A>,
         b: Tensor<B>,
         c: Tensor<C>,
+        addend: Option<Addend>,
     ) -> Tensor<D> {
         let [a, b, c] = [a.into_dispatch(), b.into_dispatch(), c.into_dispatch()];
-        Tensor::from_dispatch(<Dispatch as Stages>::launch_3(a, b, c, self))
+        Tensor::from_dispatch(match addend {
+            None => <Dispatch as Stages>::launch_3(a, b, c, self),
+            Some(addend) => <Dispatch as Stages>::launch_4(a, b, c, addend.tensor.into_dispatch(), self),
+        })
     }
 
     /// Runs the stage with queries, keys and values `[batch, heads, tokens, head_dim]`, views or not; their steps along
@@ -52,7 +59,7 @@ impl Launch {
         Tensor::from_dispatch(<Dispatch as Stages>::launch_heads(q, k, v, self))
     }
 
-    fn run(self, inputs: [CubeTensor; 3]) -> CubeTensor {
+    fn run(self, inputs: [CubeTensor; 3], addend: Option<CubeTensor>) -> CubeTensor {
         let (client, device, dtype) = (inputs[0].client.clone(), inputs[0].device.clone(), inputs[0].dtype);
         let handle = client.empty(self.shape.num_elements() * dtype.size());
         let output = CubeTensor::new_contiguous(client.clone(), device, self.shape, handle, dtype);
@@ -60,8 +67,10 @@ impl Launch {
             self.sizes.iter().map(|&size| u32::try_from(size).expect("tensors are smaller than 4 Gi")).collect();
         let sizes = client.create_from_slice(bytemuck::cast_slice(&sizes));
         let last = [output.handle.clone().binding(), sizes.binding()];
+        let last = last.into_iter().chain(addend.map(|addend| addend.handle.binding()));
         let [x, y, z] = self.workgroups.map(|count| count as u32);
-        let kernel = Kernel { stage: self.stage, constants: self.constants, scalar: self.scalar };
+        let kernel =
+            Kernel { stage: self.stage, constants: self.constants, epilogue: self.epilogue, scalar: self.scalar };
         client.launch(
             Box::new(SourceKernel::new(kernel, CubeDim::new_single())),
             CubeCount::Static(x, y, z),
@@ -78,6 +87,15 @@ pub(super) trait Stages: Backend {
     #[fusion(dtype = a, shape = launch.shape.clone())]
     fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Launch) -> FloatTensor<Self>;
 
+    #[fusion(dtype = a, shape = launch.shape.clone())]
+    fn launch_4(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        addend: FloatTensor<Self>,
+        launch: Launch,
+    ) -> FloatTensor<Self>;
+
     #[fusion(dtype = q, shape = launch.shape.clone())]
     fn launch_heads(
         q: FloatTensor<Self>,
@@ -89,7 +107,17 @@ pub(super) trait Stages: Backend {
 
 impl Stages for CubeBackend {
     fn launch_3(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, launch: Launch) -> FloatTensor<Self> {
-        launch.run([a, b, c].map(into_contiguous))
+        launch.run([a, b, c].map(into_contiguous), None)
+    }
+
+    fn launch_4(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        addend: FloatTensor<Self>,
+        launch: Launch,
+    ) -> FloatTensor<Self> {
+        launch.run([a, b, c].map(into_contiguous), Some(into_contiguous(addend)))
     }
 
     fn launch_heads(
@@ -100,7 +128,7 @@ impl Stages for CubeBackend {
     ) -> FloatTensor<Self> {
         let heads = [q, k, v].map(in_groups_of_four);
         launch.sizes.extend(heads.iter().flat_map(|x| x.meta.strides()[..3].iter().copied()));
-        launch.run(heads)
+        launch.run(heads, None)
     }
 }
 
@@ -115,16 +143,17 @@ fn in_groups_of_four(x: CubeTensor) -> CubeTensor {
 struct Kernel {
     stage: &'static Stage,
     constants: &'static [Constant],
+    epilogue: Epilogue,
     scalar: Scalar,
 }
 
 impl KernelSource for Kernel {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(self.stage.source(self.scalar, self.constants))
+        SourceTemplate::new(self.stage.source(self.scalar, self.constants, self.epilogue))
     }
 
     fn id(&self) -> KernelId {
-        let id = KernelId::new::<Self>().info((self.stage.name, self.constants, self.scalar));
+        let id = KernelId::new::<Self>().info((self.stage.name, self.constants, self.epilogue, self.scalar));
         id.mode(ExecutionMode::Unchecked) // else wgpu counts the turns of every loop, to end those that never would
     }
 

@@ -2,33 +2,55 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::matmul::{SOFTWARE, TILED};
-use pyrograph_shaders::value;
+use pyrograph_shaders::{Epilogue, value};
 
+use super::adapter::{Adapter, Form, Forms, adapter};
+use super::addend::Addend;
 use super::launch::{LARGEST_COUNT, Launch};
-use super::{Adapter, adapter};
 
-/// `x W + b` over the last dimension, where both widths are multiples of four.
-pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Tensor<D>> {
-    let [d_input, d_output] = layer.weight.dims();
+const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+
+/// `x W + b` over the last dimension, where both widths are multiples of four, and `addend` of the output's shape on it.
+pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Option<&Tensor<D>>) -> Option<Tensor<D>> {
+    let [_, d_output] = layer.weight.dims();
     let mut shape = x.dims();
-    let rows = shape[..D - 1].iter().product();
     shape[D - 1] = d_output;
-    let weight = layer.weight.val().unsqueeze::<3>();
+    if addend.is_some_and(|addend| addend.dims() != shape) {
+        return None;
+    }
+    let rows = shape[..D - 1].iter().product();
+    let addend = addend.map(|addend| Addend::same(addend, [1, rows, d_output]));
+    Some(projection(x, layer, addend.as_ref().map_or(After::Nothing, After::Add))?.reshape(shape))
+}
+
+/// A projection whose left half is multiplied with the GELU of its right half, each a multiple of four wide.
+pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
+    let [_, d_output] = proj.weight.dims();
+    let [batch, tokens, _] = x.dims();
+    if d_output % 8 != 0 {
+        return None;
+    }
+    Some(projection(x, proj, After::Geglu)?.reshape([batch, tokens, d_output / 2]))
+}
+
+fn projection<const D: usize>(x: &Tensor<D>, layer: &Linear, after: After<'_>) -> Option<Tensor<3>> {
+    let [d_input, d_output] = layer.weight.dims();
+    let rows = x.dims()[..D - 1].iter().product();
     let bias = match &layer.bias {
         Some(bias) => bias.val(),
         None => Tensor::zeros([d_output], (&x.device(), x.dtype())),
     };
-    let y = product(x.clone().reshape([rows, d_input]), weight, bias, BiasOf::Columns)?;
-    Some(y.reshape(shape))
+    product(x.clone().reshape([rows, d_input]), layer.weight.val().unsqueeze(), bias, BiasOf::Columns, after)
 }
 
 /// A convolution of single pixels, where their number and the channels are multiples of four.
-pub(super) fn pointwise(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
+pub(super) fn pointwise(x: &Tensor<4>, conv: &Conv2d, addend: Option<&Addend>) -> Option<Tensor<4>> {
     let [batch, channels_in, height, width] = x.dims();
     let channels_out = conv.weight.dims()[0];
     let weight = conv.weight.val().reshape([channels_out, channels_in]);
     let pixels = x.clone().reshape([batch, channels_in, height * width]);
-    let y = product(weight, pixels, conv.bias.as_ref()?.val(), BiasOf::Rows)?;
+    let after = addend.map_or(After::Nothing, After::Add);
+    let y = product(weight, pixels, conv.bias.as_ref()?.val(), BiasOf::Rows, after)?;
     Some(y.reshape([batch, channels_out, height, width]))
 }
 
@@ -38,35 +60,51 @@ enum BiasOf {
     Columns,
 }
 
-/// `a b + bias` for every `b` of a batch.
+/// What follows a product.
+enum After<'a> {
+    Nothing,
+    Add(&'a Addend),
+    Geglu,
+}
+
+/// `a b + bias` for every `b` of a batch, and what follows.
 ///
 /// # Shapes
-/// `[rows, depth]`, `[batch, depth, columns]`, `[rows or columns]` -> `[batch, rows, columns]`
-fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf) -> Option<Tensor<3>> {
-    let Adapter { scalar, software } = adapter(&a)?;
+/// `[rows, depth]`, `[batch, depth, columns]`, `[rows or columns]` -> `[batch, rows, columns]`, or half as many columns
+/// after [`After::Geglu`]
+fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After<'_>) -> Option<Tensor<3>> {
+    let Adapter { scalar, form } = adapter(&a)?;
     let [batch, depth, columns] = b.dims();
     let rows = a.dims()[0];
     if depth % 4 != 0 || columns % 4 != 0 {
         return None;
     }
-    let stage = if software { &SOFTWARE } else { &TILED };
-    let constants = stage.variants[usize::from(of == BiasOf::Columns)];
-    let [tile_m, tile_n] = if software {
-        [value(constants, "ROWS"), 4 * value(constants, "QUADS") * value(constants, "THREADS")]
-    } else {
-        [value(constants, "TILE_M"), value(constants, "TILE_N")]
+    let stage = FORMS.get(form);
+    let bias_columns = usize::from(of == BiasOf::Columns);
+    let constants =
+        stage.variants.iter().copied().find(|constants| value(constants, "BIAS_COLUMNS") == bias_columns)?;
+    let [tile_m, tile_n] = match form {
+        Form::Software => [value(constants, "ROWS"), 4 * value(constants, "QUADS") * value(constants, "THREADS")],
+        Form::Tiled => [value(constants, "TILE_M"), value(constants, "TILE_N")],
     };
     let workgroups = [columns.div_ceil(tile_n), rows.div_ceil(tile_m), batch];
     if workgroups.iter().any(|&count| count > LARGEST_COUNT) {
         return None;
     }
+    let (epilogue, columns_out, addend) = match after {
+        After::Nothing => (Epilogue::Plain, columns, None),
+        After::Add(addend) => (Epilogue::Add, columns, Some(addend)),
+        After::Geglu => (Epilogue::Geglu, columns / 2, None),
+    };
+    let steps = addend.map_or([0; 3], |addend| addend.steps);
     let launch = Launch {
         stage,
         constants,
+        epilogue,
         workgroups,
-        sizes: vec![rows, columns, depth],
-        shape: [batch, rows, columns].into(),
+        sizes: [rows, columns, depth].into_iter().chain(steps).collect(),
+        shape: [batch, rows, columns_out].into(),
         scalar,
     };
-    Some(launch.on_three(a, b, bias))
+    Some(launch.on_three(a, b, bias, addend.cloned()))
 }

@@ -1,0 +1,11 @@
+//! The variants of layer normalisation.
+
+use crate::{Epilogue, Stage};
+
+/// `layer_norm.wgsl`, for graphics cards and then for adapters that are a CPU.
+pub const STAGE: Stage = Stage {
+    name: "layer_norm",
+    files: &[include_str!("../norm_common.wgsl"), include_str!("../layer_norm.wgsl")],
+    variants: &[&[("THREADS", 64)], &[("THREADS", 8)]],
+    epilogues: &[Epilogue::Plain],
+};
