@@ -1,6 +1,6 @@
 //! The variants of the convolution.
 
-use crate::{Constant, Epilogue, Stage};
+use crate::{Constant, Epilogue, Needs, Stage};
 
 const COMMON: &str = include_str!("../conv2d_common.wgsl");
 const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add];
@@ -11,7 +11,14 @@ pub const TILED: Stage = Stage {
     files: &[COMMON, include_str!("../conv2d.wgsl")],
     variants: &[&tiled(3, 0), &tiled(1, 0), &tiled(3, 1)],
     epilogues: EPILOGUES,
+    needs: Needs::Nothing,
 };
+
+/// For adapters that multiply matrices of 8 x 8, `conv2d_matrix.wgsl`.
+pub const MATRIX_8: Stage = matrix("conv2d_matrix_8", &[COMMON, crate::MATRIX_8, MATRIX]);
+
+/// For adapters that multiply matrices of 16 x 16, `conv2d_matrix.wgsl`.
+pub const MATRIX_16: Stage = matrix("conv2d_matrix_16", &[COMMON, crate::MATRIX_16, MATRIX]);
 
 /// For adapters that are a CPU, and for channels in other numbers than multiples of four, `conv2d_software.wgsl`.
 pub const SOFTWARE: Stage = Stage {
@@ -19,6 +26,7 @@ pub const SOFTWARE: Stage = Stage {
     files: &[COMMON, include_str!("../conv2d_software.wgsl")],
     variants: &[&software(3, 0, 1), &software(3, 0, 2), &software(1, 0, 1), &software(1, 0, 2), &software(3, 1, 1)],
     epilogues: EPILOGUES,
+    needs: Needs::Nothing,
 };
 
 const fn tiled(kernel: u32, doubled: u32) -> [Constant; 7] {
@@ -31,6 +39,18 @@ const fn tiled(kernel: u32, doubled: u32) -> [Constant; 7] {
         ("THREADS_M", 8),
         ("THREADS_N", 8),
     ]
+}
+
+const TILE: Constant = ("TILE", 64);
+const MATRIX: &str = include_str!("../conv2d_matrix.wgsl");
+
+const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
+    let variants: &[&[Constant]] = &[
+        &[("KERNEL", 3), ("DOUBLED", 0), TILE],
+        &[("KERNEL", 1), ("DOUBLED", 0), TILE],
+        &[("KERNEL", 3), ("DOUBLED", 1), TILE],
+    ];
+    Stage { name, files, variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
 }
 
 const fn software(kernel: u32, doubled: u32, stride: u32) -> [Constant; 5] {

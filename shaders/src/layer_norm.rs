@@ -1,6 +1,6 @@
 //! The variants of layer normalisation.
 
-use crate::{Epilogue, Stage};
+use crate::{Epilogue, Needs, Stage};
 
 /// `layer_norm.wgsl`, for graphics cards and then for adapters that are a CPU.
 pub const STAGE: Stage = Stage {
@@ -8,4 +8,5 @@ pub const STAGE: Stage = Stage {
     files: &[include_str!("../norm_common.wgsl"), include_str!("../layer_norm.wgsl")],
     variants: &[&[("THREADS", 64)], &[("THREADS", 8)]],
     epilogues: &[Epilogue::Plain],
+    needs: Needs::Nothing,
 };

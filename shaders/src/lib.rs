@@ -13,10 +13,16 @@ pub mod matmul;
 /// All of them.
 pub const STAGES: &[Stage] = &[
     attention::TILED,
+    attention::MATRIX_8,
+    attention::MATRIX_16,
     attention::SOFTWARE,
     conv2d::TILED,
+    conv2d::MATRIX_8,
+    conv2d::MATRIX_16,
     conv2d::SOFTWARE,
     matmul::TILED,
+    matmul::MATRIX_8,
+    matmul::MATRIX_16,
     matmul::SOFTWARE,
     group_norm::STAGE,
     layer_norm::STAGE,
@@ -64,6 +70,31 @@ impl Epilogue {
     }
 }
 
+/// What a device must be able to do for a stage, beside WebGPU's minimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Units that multiply small matrices: wgpu's feature `wgpu_cooperative_matrix`.
+    MatrixUnits,
+}
+
+impl Needs {
+    /// The checks of uniformity are off for what needs matrix units: naga takes a branch for all invocations of a subgroup for
+    /// one that some of a workgroup take.
+    fn prelude(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::MatrixUnits => "enable wgpu_cooperative_matrix;\ndiagnostic(off, derivative_uniformity);\n",
+        }
+    }
+}
+
+/// For stages that multiply matrices of 8 x 8.
+const MATRIX_8: &str = include_str!("../matrix_8.wgsl");
+/// For stages that multiply matrices of 16 x 16.
+const MATRIX_16: &str = include_str!("../matrix_16.wgsl");
+
 /// Name and value of a constant.
 pub type Constant = (&'static str, u32);
 
@@ -83,12 +114,14 @@ pub struct Stage {
     pub variants: &'static [&'static [Constant]],
     /// What may follow.
     pub epilogues: &'static [Epilogue],
+    /// What it needs.
+    pub needs: Needs,
 }
 
 impl Stage {
     /// The whole text: the stage for tensors of `scalar` with these constants.
     pub fn source(&self, scalar: Scalar, constants: &[Constant], epilogue: Epilogue) -> String {
         let constants: String = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
-        scalar.prelude().to_owned() + &constants + epilogue.prelude() + &self.files.concat()
+        [self.needs.prelude(), scalar.prelude()].concat() + &constants + epilogue.prelude() + &self.files.concat()
     }
 }

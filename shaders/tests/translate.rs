@@ -1,26 +1,33 @@
 //! Every stage with every prelude, validated and written out for Vulkan, Metal and DirectX 12. Needs no GPU.
 
 use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{Module, front::wgsl};
-use pyrograph_shaders::{STAGES, Scalar, Stage};
+use pyrograph_shaders::{Needs, STAGES, Scalar, Stage};
 
-fn check(name: &str, source: &str) {
+fn check(name: &str, source: &str, needs: Needs) {
     let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16);
+    let capabilities = match needs {
+        Needs::Nothing => Capabilities::SHADER_FLOAT16,
+        Needs::MatrixUnits => Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP,
+    };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     let info = validator.validate(&module).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
     vulkan(name, &module, &info);
     metal(name, &module, &info);
-    directx(name, &module, &info);
+    if needs == Needs::Nothing {
+        directx(name, &module, &info); // which has no matrix units in naga
+    }
 }
 
 fn vulkan(name: &str, module: &Module, info: &ModuleInfo) {
-    let options = spv::Options { ..spv::Options::default() };
+    let options = spv::Options { lang_version: (1, 6), ..spv::Options::default() };
     spv::write_vec(module, info, &options, None).unwrap_or_else(|error| panic!("{name} as SPIR-V: {error}"));
 }
 
 fn metal(name: &str, module: &Module, info: &ModuleInfo) {
-    let options = msl::Options { fake_missing_bindings: true, ..msl::Options::default() };
+    let options = msl::Options { fake_missing_bindings: true, lang_version: (2, 4), ..msl::Options::default() };
     msl::write_string(module, info, &options, &msl::PipelineOptions::default())
         .unwrap_or_else(|error| panic!("{name} as MSL: {error}"));
 }
@@ -55,7 +62,7 @@ fn sources(stage: &Stage) -> Vec<(String, String)> {
 fn every_stage_is_valid_everywhere() {
     for stage in STAGES {
         for (name, source) in sources(stage) {
-            check(&name, &source);
+            check(&name, &source, stage.needs);
         }
     }
 }

@@ -13,6 +13,19 @@ use pyrograph_shaders::{Scalar, Stage};
 pub struct AdapterCapabilities {
     /// It is a CPU in truth, such as lavapipe or WARP.
     pub software: bool,
+    /// Its units that multiply matrices, if float32 may be their input.
+    pub matrix_f32: Option<MatrixUnits>,
+    /// Its units that multiply matrices, if float16 may be their input, and float32 their sum.
+    pub matrix_f16: Option<MatrixUnits>,
+}
+
+/// The size of the matrices that an adapter multiplies at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatrixUnits {
+    /// 8 x 8.
+    Eight,
+    /// 16 x 16.
+    Sixteen,
 }
 
 static REGISTERED: RwLock<Option<HashMap<WgpuDevice, AdapterCapabilities>>> = RwLock::new(None);
@@ -20,7 +33,26 @@ static REGISTERED: RwLock<Option<HashMap<WgpuDevice, AdapterCapabilities>>> = Rw
 impl AdapterCapabilities {
     /// Asks an adapter.
     pub fn of(adapter: &wgpu::Adapter) -> Self {
-        Self { software: adapter.get_info().device_type == wgpu::DeviceType::Cpu }
+        let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+        let info = adapter.get_info();
+        // The shaders give a subgroup room for what one of 64 invocations has to do.
+        let usable = adapter.features().contains(needed) && info.subgroup_max_size <= 64;
+        let properties = if usable { adapter.cooperative_matrix_properties() } else { Vec::new() };
+        let units = |scalar| {
+            let has = |size| {
+                properties.iter().any(|matrix| {
+                    [matrix.m_size, matrix.n_size, matrix.k_size] == [size; 3]
+                        && matrix.ab_type == scalar
+                        && matrix.cr_type == wgpu::CooperativeScalarType::F32
+                })
+            };
+            if has(16) { Some(MatrixUnits::Sixteen) } else { has(8).then_some(MatrixUnits::Eight) }
+        };
+        Self {
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            matrix_f32: units(wgpu::CooperativeScalarType::F32),
+            matrix_f16: units(wgpu::CooperativeScalarType::F16),
+        }
     }
 
     /// Lets the operations know what the adapter of `device` can do. Of a device that nobody registers they only know
@@ -35,7 +67,7 @@ impl AdapterCapabilities {
     fn registered(device: &WgpuDevice) -> Self {
         let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
         let known = registered.as_ref().and_then(|devices| devices.get(device)).copied();
-        known.unwrap_or(Self { software: device.kind == WgpuDeviceKind::Cpu })
+        known.unwrap_or(Self { software: device.kind == WgpuDeviceKind::Cpu, ..Self::default() })
     }
 }
 
@@ -51,6 +83,8 @@ pub(super) struct Adapter {
 pub(super) enum Form {
     /// Shares tiles in workgroup memory.
     Tiled,
+    /// Multiplies on matrix units.
+    Matrix(MatrixUnits),
     /// Keeps everything in registers.
     Software,
 }
@@ -59,6 +93,8 @@ pub(super) enum Form {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forms {
     pub(super) tiled: &'static Stage,
+    pub(super) matrix_8: &'static Stage,
+    pub(super) matrix_16: &'static Stage,
     pub(super) software: &'static Stage,
 }
 
@@ -66,6 +102,8 @@ impl Forms {
     pub(super) fn get(self, form: Form) -> &'static Stage {
         match form {
             Form::Tiled => self.tiled,
+            Form::Matrix(MatrixUnits::Eight) => self.matrix_8,
+            Form::Matrix(MatrixUnits::Sixteen) => self.matrix_16,
             Form::Software => self.software,
         }
     }
@@ -81,11 +119,11 @@ pub(super) fn adapter<const D: usize>(x: &Tensor<D>) -> Option<Adapter> {
     }
     let CubeDevice::Wgpu(wgpu) = cube else { return None };
     let capabilities = AdapterCapabilities::registered(wgpu);
-    let scalar = match x.dtype() {
-        DType::F32 => Scalar::F32,
-        DType::F16 => Scalar::F16,
+    let (scalar, units) = match x.dtype() {
+        DType::F32 => (Scalar::F32, capabilities.matrix_f32),
+        DType::F16 => (Scalar::F16, capabilities.matrix_f16),
         _ => return None,
     };
-    let form = if capabilities.software { Form::Software } else { Form::Tiled };
+    let form = if capabilities.software { Form::Software } else { units.map_or(Form::Tiled, Form::Matrix) };
     Some(Adapter { scalar, form })
 }

@@ -1,12 +1,12 @@
 use burn::tensor::Tensor;
-use pyrograph_shaders::attention::{SOFTWARE, TILED};
+use pyrograph_shaders::attention::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
 use pyrograph_shaders::{Constant, Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
 use super::launch::Launch;
 use crate::Mask;
 
-const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
 /// Heads whose width is a multiple of four, up to 512; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
@@ -16,15 +16,18 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
     if head_dim % 4 != 0 || k.dtype() != q.dtype() || v.dtype() != q.dtype() {
         return None;
     }
-    let stage = FORMS.get(form);
-    let fits = |constants: &&'static [Constant]| match form {
-        Form::Software => value(constants, "HEAD_DIM") == head_dim,
-        Form::Tiled => value(constants, "HEAD_DIM") >= head_dim,
+    let variant = |form| {
+        let fits = |constants: &&'static [Constant]| match form {
+            Form::Software => value(constants, "HEAD_DIM") == head_dim,
+            _ => value(constants, "HEAD_DIM") >= head_dim,
+        };
+        Some((form, FORMS.get(form), FORMS.get(form).variants.iter().copied().find(fits)?))
     };
-    let constants = stage.variants.iter().copied().find(fits)?;
+    let (form, stage, constants) = variant(form).or_else(|| variant(Form::Tiled))?;
     let tile = match form {
         Form::Software => value(constants, "ROWS") * value(constants, "THREADS"),
         Form::Tiled => value(constants, "TILE_Q"),
+        Form::Matrix(_) => value(constants, "TILE"),
     };
     let launch = Launch {
         stage,

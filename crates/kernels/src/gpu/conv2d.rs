@@ -1,6 +1,6 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use pyrograph_shaders::conv2d::{SOFTWARE, TILED};
+use pyrograph_shaders::conv2d::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
 use pyrograph_shaders::{Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
@@ -9,7 +9,7 @@ use super::launch::{Launch, across};
 use super::matmul::pointwise;
 use crate::geometry::Geometry;
 
-const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
 /// Square kernels of one or three pixels with the same stride in both directions. The input may first be
 /// enlarged to `enlarged`, which must be twice its size or one pixel less; `addend` is added to the output.
@@ -61,6 +61,7 @@ pub(crate) fn conv2d(
             [quads.div_ceil(value(constants, "THREADS")), channels_out.div_ceil(value(constants, "ROWS"))]
         }
         Form::Tiled => [pixels.div_ceil(value(constants, "TILE_N")), channels_out.div_ceil(value(constants, "TILE_M"))],
+        Form::Matrix(_) => [pixels, channels_out].map(|size| size.div_ceil(value(constants, "TILE"))),
     };
     let sizes = [batch, channels_in, height, width, channels_out, height_out, width_out, stride, top, left];
     let steps = addend.as_ref().map_or([0; 3], |addend| addend.steps);

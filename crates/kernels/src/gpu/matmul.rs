@@ -1,14 +1,14 @@
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use pyrograph_shaders::matmul::{SOFTWARE, TILED};
+use pyrograph_shaders::matmul::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
 use pyrograph_shaders::{Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
 use super::addend::Addend;
 use super::launch::{LARGEST_COUNT, Launch};
 
-const FORMS: Forms = Forms { tiled: &TILED, software: &SOFTWARE };
+const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
 /// `x W + b` over the last dimension, where both widths are multiples of four, and `addend` of the output's shape on it.
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Option<&Tensor<D>>) -> Option<Tensor<D>> {
@@ -86,6 +86,7 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
     let [tile_m, tile_n] = match form {
         Form::Software => [value(constants, "ROWS"), 4 * value(constants, "QUADS") * value(constants, "THREADS")],
         Form::Tiled => [value(constants, "TILE_M"), value(constants, "TILE_N")],
+        Form::Matrix(_) => [value(constants, "TILE"); 2],
     };
     let workgroups = [columns.div_ceil(tile_n), rows.div_ceil(tile_m), batch];
     if workgroups.iter().any(|&count| count > LARGEST_COUNT) {

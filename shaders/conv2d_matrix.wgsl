@@ -1,0 +1,108 @@
+// The convolution of conv2d.wgsl on units that multiply small matrices: a workgroup loads tiles that its subgroups share, and
+// a subgroup makes blocks of the result, one if it is 32 invocations wide. channels_in is a multiple of four.
+//
+// Constants: TILE, 64 output channels and pixels of a workgroup. 128 invocations; 16 KiB of workgroup memory, 12 KiB for f16.
+
+alias Weights = vec4<Elem>;
+
+const TAPS = KERNEL * KERNEL;
+const DEPTH = 16u; // terms at a time
+const BLOCK = 32u; // output channels and pixels of a block
+const BLOCKS = 4u;
+const SHARE = 2u; // blocks of a subgroup of 64 invocations, the widest
+const SIDE = BLOCK / MATRIX;
+
+var<workgroup> left: array<Elem, TILE * DEPTH>;
+var<workgroup> right: array<Elem, DEPTH * TILE>;
+var<workgroup> result: array<f32, TILE * BLOCK>; // blocks above one another
+
+@compute @workgroup_size(128, 1, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+) {
+    let size = vec2<i32>(i32(sizes[3]), i32(sizes[2])); // width, height
+    let padding = vec2<i32>(i32(sizes[9]), i32(sizes[8])); // to the left, above
+    let line = stored(sizes[3]);
+    let plane = stored(sizes[2]) * line;
+    let channels_out = sizes[4];
+    let width_out = sizes[6];
+    let pixels = sizes[5] * width_out;
+    let columns = sizes[0] * pixels;
+    let depth = sizes[1] * TAPS;
+    let m0 = group.y * TILE;
+    let n0 = (group.z * 65535u + group.x) * TILE;
+
+    // The pixel that this invocation loads: its place in the input before the kernel's offset.
+    let n = n0 + index % TILE;
+    let first = n / pixels * sizes[1] * plane;
+    var corner = vec2<i32>(vec2<u32>(n % pixels % width_out, n % pixels / width_out) * sizes[7]) - padding;
+    if n >= columns {
+        corner = vec2<i32>(-1048576); // outside of every picture
+    }
+
+    var sum: array<Sum, SHARE * SIDE * SIDE>;
+    for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
+        for (var i = index; i < TILE * DEPTH / 4u; i += 128u) {
+            let m = m0 + i / (DEPTH / 4u);
+            let k = k0 + i % (DEPTH / 4u) * 4u;
+            var four = vec4<Elem>();
+            if m < channels_out && k < depth {
+                four = weight[(m * depth + k) / 4u];
+            }
+            for (var c = 0u; c < 4u; c++) {
+                left[i * 4u + c] = four[c];
+            }
+        }
+        for (var i = index; i < DEPTH * TILE; i += 128u) {
+            let k = k0 + i / TILE;
+            let at = corner + vec2<i32>(vec2<u32>(k % KERNEL, k % TAPS / KERNEL));
+            var value = Elem(0.0);
+            if k < depth && all(at >= vec2<i32>(0)) && all(at < size) {
+                let place = vec2<u32>(at) >> vec2<u32>(DOUBLED);
+                value = x[first + k / TAPS * plane + place.y * line + place.x];
+            }
+            right[i] = value;
+        }
+        workgroupBarrier();
+        for (var share = 0u; share < SHARE; share++) {
+            let block = share * subgroups + subgroup;
+            if block < BLOCKS {
+                for (var k = 0u; k < DEPTH; k += MATRIX) {
+                    for (var i = 0u; i < SIDE; i++) {
+                        let b_part = coopLoadT<Right>(&right[k * TILE + block % 2u * BLOCK + i * MATRIX], TILE);
+                        for (var r = 0u; r < SIDE; r++) {
+                            let a_part = coopLoadT<Left>(&left[(block / 2u * BLOCK + r * MATRIX) * DEPTH + k], DEPTH);
+                            let at = (share * SIDE + r) * SIDE + i;
+                            sum[at] = coopMultiplyAdd(a_part, b_part, sum[at]);
+                        }
+                    }
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+
+    for (var strip = 0u; strip < TILE / BLOCK; strip++) {
+        for (var share = 0u; share < SHARE; share++) {
+            let block = share * subgroups + subgroup;
+            if block < BLOCKS && block % 2u == strip {
+                for (var i = 0u; i < SIDE * SIDE; i++) {
+                    let row = block / 2u * BLOCK + i / SIDE * MATRIX;
+                    coopStoreT(sum[share * SIDE * SIDE + i], &result[row * BLOCK + i % SIDE * MATRIX], BLOCK);
+                }
+            }
+        }
+        workgroupBarrier();
+        for (var i = index; i < TILE * BLOCK; i += 128u) {
+            let m = m0 + i / BLOCK;
+            let n = n0 + strip * BLOCK + i % BLOCK;
+            if m < channels_out && n < columns {
+                finish(n / pixels, m, n % pixels, result[i]);
+            }
+        }
+        workgroupBarrier();
+    }
+}

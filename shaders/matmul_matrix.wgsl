@@ -1,0 +1,92 @@
+// The product of matrices on units that multiply small ones: a workgroup loads tiles that its subgroups share, and a subgroup
+// makes blocks of the result, one if it is 32 invocations wide.
+//
+// Constants: TILE, 64 rows and columns of a workgroup. 128 invocations; 16 KiB of workgroup memory, 12 KiB for f16.
+
+const DEPTH = 16u; // terms at a time
+const BLOCK = 32u; // rows and columns of a block
+const BLOCKS = 4u;
+const SHARE = 2u; // blocks of a subgroup of 64 invocations, the widest
+const SIDE = BLOCK / MATRIX;
+
+var<workgroup> left: array<Elem, TILE * DEPTH>;
+var<workgroup> right: array<Elem, DEPTH * TILE>;
+var<workgroup> result: array<f32, TILE * BLOCK>; // blocks above one another
+
+@compute @workgroup_size(128, 1, 1)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+) {
+    let rows = sizes[0];
+    let columns4 = sizes[1] / 4u;
+    let depth = sizes[2];
+    let m0 = group.y * TILE;
+    let n0 = group.x * TILE / 4u / (1u + GATED);
+
+    var sum: array<Sum, SHARE * SIDE * SIDE>;
+    for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
+        for (var i = index; i < TILE * DEPTH / 4u; i += 128u) {
+            let m = m0 + i / (DEPTH / 4u);
+            let k = k0 / 4u + i % (DEPTH / 4u);
+            var four = vec4<Elem>();
+            if m < rows && k < depth / 4u {
+                four = a[m * (depth / 4u) + k];
+            }
+            let term = k0 + i / (TILE / 4u);
+            let n = column(n0, i % (TILE / 4u), 4u);
+            var columns = vec4<Elem>();
+            if term < depth && n < columns4 {
+                columns = b[(group.z * depth + term) * columns4 + n];
+            }
+            for (var c = 0u; c < 4u; c++) {
+                left[i * 4u + c] = four[c];
+                right[i * 4u + c] = columns[c];
+            }
+        }
+        workgroupBarrier();
+        for (var share = 0u; share < SHARE; share++) {
+            let block = share * subgroups + subgroup;
+            if block < BLOCKS {
+                for (var k = 0u; k < DEPTH; k += MATRIX) {
+                    for (var i = 0u; i < SIDE; i++) {
+                        let b_part = coopLoadT<Right>(&right[k * TILE + block % 2u * BLOCK + i * MATRIX], TILE);
+                        for (var r = 0u; r < SIDE; r++) {
+                            let a_part = coopLoadT<Left>(&left[(block / 2u * BLOCK + r * MATRIX) * DEPTH + k], DEPTH);
+                            let at = (share * SIDE + r) * SIDE + i;
+                            sum[at] = coopMultiplyAdd(a_part, b_part, sum[at]);
+                        }
+                    }
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+
+    for (var strip = 0u; strip < TILE / BLOCK; strip++) {
+        for (var share = 0u; share < SHARE; share++) {
+            let block = share * subgroups + subgroup;
+            if block < BLOCKS && block % 2u == strip {
+                for (var i = 0u; i < SIDE * SIDE; i++) {
+                    let row = block / 2u * BLOCK + i / SIDE * MATRIX;
+                    coopStoreT(sum[share * SIDE * SIDE + i], &result[row * BLOCK + i % SIDE * MATRIX], BLOCK);
+                }
+            }
+        }
+        workgroupBarrier();
+        for (var i = index; i < TILE * BLOCK / 4u; i += 128u) {
+            let quad = i % (BLOCK / 4u);
+            if GATED == 0u || quad / 4u % 2u == 0u {
+                let n = column(n0, strip * (BLOCK / 4u) + quad, 4u);
+                finish(group.z, m0 + i / (BLOCK / 4u), n, four_of(i), four_of(i + 4u * GATED));
+            }
+        }
+        workgroupBarrier();
+    }
+}
+
+fn four_of(i: u32) -> vec4<f32> {
+    return vec4<f32>(result[i * 4u], result[i * 4u + 1u], result[i * 4u + 2u], result[i * 4u + 3u]);
+}
