@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod clip;
+mod limits;
 mod pipeline;
 mod support;
 mod unet;

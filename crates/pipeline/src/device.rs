@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::wgpu::{WgpuBackend, wgpu};
+use burn::tensor::wgpu::{WgpuBackend, WgpuSetup, wgpu};
 use burn::tensor::{DType, DeviceKind};
+use pyrograph_kernels::AdapterCapabilities;
 
 use crate::Error;
 
@@ -33,14 +34,46 @@ pub struct Adapter {
     pub features: wgpu::Features,
     selector: DeviceKind,
     backend: WgpuBackend,
+    instance: wgpu::Instance,
+    adapter: wgpu::Adapter,
+}
+
+/// How much of an adapter is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limits {
+    /// All that the adapter allows.
+    Adapter,
+    /// What WebGPU guarantees in every browser: 128 MiB per binding, 256 MiB per buffer, 16 KiB of workgroup memory, 256
+    /// invocations.
+    WebGpuDefault,
 }
 
 /// The device of that name: `auto` (the best hardware adapter, else the CPU), `cpu`, `wgpu` (the best adapter, a software
 /// one if there is no other), or a part of an adapter's name as [`adapters`] lists it.
 ///
+/// With `PYROGRAPH_LIMITS=webgpu-default` in the environment the device is that of [`device_within`]
+/// [`Limits::WebGpuDefault`].
+///
+/// # Errors
+/// When no adapter has that name, wgpu cannot open it, or `PYROGRAPH_LIMITS` has another value.
+pub fn device(name: &str) -> Result<Device, Error> {
+    let limits = match std::env::var("PYROGRAPH_LIMITS") {
+        Err(_) => Limits::Adapter,
+        Ok(value) if value == "webgpu-default" => Limits::WebGpuDefault,
+        Ok(value) => {
+            let problem =
+                format!("the environment's PYROGRAPH_LIMITS is {value:?}; it must be \"webgpu-default\" or absent");
+            return Err(Error::Device { name: name.to_owned(), problem });
+        }
+    };
+    device_within(name, limits)
+}
+
+/// The [`device`] of that name, kept within `limits`, so that what a browser does can be tried on any adapter.
+///
 /// # Errors
 /// When no adapter has that name or wgpu cannot open it.
-pub fn device(name: &str) -> Result<Device, Error> {
+pub fn device_within(name: &str, limits: Limits) -> Result<Device, Error> {
     let adapter = match name {
         "cpu" => None,
         "auto" => adapters().into_iter().find(|adapter| adapter.kind != "software"),
@@ -51,7 +84,7 @@ pub fn device(name: &str) -> Result<Device, Error> {
             Some(found.iter().find(matches).cloned().ok_or_else(|| no_adapter(name, &found))?)
         }
     };
-    adapter.map_or_else(|| Ok(Device::cpu()), |adapter| adapter.open())
+    adapter.map_or_else(|| Ok(Device::cpu()), |adapter| adapter.open(limits))
 }
 
 /// All adapters that Vulkan, Metal or DirectX 12 offer, the most powerful first.
@@ -66,7 +99,7 @@ pub fn adapters() -> Vec<Adapter> {
         let mut seen: HashMap<&'static str, usize> = HashMap::new();
         for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
             let index = seen.entry(kind(adapter.get_info().device_type)).or_default();
-            adapters.extend(Adapter::new(&adapter, *index));
+            adapters.extend(Adapter::new(&instance, adapter.clone(), *index));
             *index += 1;
         }
     }
@@ -102,7 +135,7 @@ impl Device {
 }
 
 impl Adapter {
-    fn new(adapter: &wgpu::Adapter, index: usize) -> Option<Self> {
+    fn new(instance: &wgpu::Instance, adapter: wgpu::Adapter, index: usize) -> Option<Self> {
         let info = adapter.get_info();
         let selector = match info.device_type {
             wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(index),
@@ -127,27 +160,59 @@ impl Adapter {
             features: adapter.features(),
             selector,
             backend,
+            instance: instance.clone(),
+            adapter,
         })
     }
 
     /// Opens the adapter. burn lets an adapter be opened only once, so that open devices are kept.
-    fn open(self) -> Result<Device, Error> {
+    fn open(self, limits: Limits) -> Result<Device, Error> {
         static OPEN: Mutex<Option<HashMap<String, Device>>> = Mutex::new(None);
-        let key = format!("{:?} {:?}", self.backend, self.selector);
+        let key = format!("{:?} {:?} {limits:?}", self.backend, self.selector);
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let open = open.get_or_insert_with(HashMap::new);
         if let Some(device) = open.get(&key) {
             return Ok(device.clone());
         }
-        let options = burn::tensor::Device::wgpu_options().device_kind(self.selector).graphics_api(self.backend);
-        let failed = |error| Error::Device { name: self.name.clone(), problem: format!("{error}") };
-        let device = Device {
-            tensors: options.init().map_err(failed)?,
-            largest_binding: Some(self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)),
-            name: self.name,
+        let device = match limits {
+            Limits::Adapter => self.open_whole(),
+            Limits::WebGpuDefault => self.open_within(wgpu::Limits::default()),
         };
+        let device = device.map_err(|problem| Error::Device { name: self.name, problem })?;
         open.insert(key, device.clone());
         Ok(device)
+    }
+
+    /// As burn opens it, with all limits and features.
+    fn open_whole(&self) -> Result<Device, String> {
+        let options =
+            burn::tensor::Device::wgpu_options().device_kind(self.selector.clone()).graphics_api(self.backend);
+        let (tensors, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
+        AdapterCapabilities::of(&setup.adapter).register(&tensors);
+        Ok(self.device(tensors, &self.limits))
+    }
+
+    /// Without matrix units. The other features stay, because burn asks the adapter for them and not the device.
+    fn open_within(&self, limits: wgpu::Limits) -> Result<Device, String> {
+        let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
+        let descriptor = wgpu::DeviceDescriptor {
+            required_features: self.features - unwanted,
+            required_limits: limits.clone(),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = pollster::block_on(self.adapter.request_device(&descriptor));
+        let (device, queue) = opened.map_err(|error| error.to_string())?;
+        let (instance, adapter) = (self.instance.clone(), self.adapter.clone());
+        let setup = WgpuSetup { backend: adapter.get_info().backend, instance, adapter, device, queue };
+        let tensors = burn::tensor::Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+        let software = AdapterCapabilities::of(&self.adapter).software;
+        AdapterCapabilities { software, ..AdapterCapabilities::default() }.register(&tensors);
+        Ok(self.device(tensors, &limits))
+    }
+
+    fn device(&self, tensors: burn::tensor::Device, limits: &wgpu::Limits) -> Device {
+        let largest_binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        Device { tensors, largest_binding: Some(largest_binding), name: self.name.clone() }
     }
 }
 

@@ -24,7 +24,7 @@ mod stable_diffusion;
 mod text;
 
 pub use denoising::{Denoising, Step};
-pub use device::{Adapter, Device, adapters, device};
+pub use device::{Adapter, Device, Limits, adapters, device, device_within};
 pub use error::Error;
 pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{CheckpointError, read_latents, save_tensors};
