@@ -18,14 +18,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let height_out = sizes[5];
     let width_out = sizes[6];
     let quads = (width_out + 3u) / 4u;
-    let quad = (group.z * 65535u + group.x) * THREADS + index;
+    // Where there are few pixels, invocations take further channels.
+    let across = min(THREADS, sizes[0] * height_out * quads);
+    let quad = (group.z * 65535u + group.x) * across + index % across;
     let column = quad % quads * 4u;
     let line = quad / quads % height_out;
     let picture = quad / quads / height_out;
-    if picture >= sizes[0] {
+    let m0 = (group.y * (THREADS / across) + index / across) * ROWS;
+    if picture >= sizes[0] || index >= THREADS / across * across || m0 >= channels_out {
         return;
     }
-    let m0 = group.y * ROWS;
     let left = i32(column * STRIDE) - i32(sizes[9]);
     var sum: array<vec4<f32>, ROWS>;
     for (var channel = 0u; channel < channels_in; channel++) {

@@ -20,11 +20,19 @@ pub const MATRIX_8: Stage = matrix("conv2d_matrix_8", &[COMMON, crate::MATRIX_8,
 /// For adapters that multiply matrices of 16 x 16, `conv2d_matrix.wgsl`.
 pub const MATRIX_16: Stage = matrix("conv2d_matrix_16", &[COMMON, crate::MATRIX_16, MATRIX]);
 
-/// For adapters that are a CPU, and for channels in other numbers than multiples of four, `conv2d_software.wgsl`.
+/// For adapters that are a CPU, and for channels in other numbers than multiples of four, `conv2d_software.wgsl`;
+/// the one with four rows is for no more channels.
 pub const SOFTWARE: Stage = Stage {
     name: "conv2d_software",
     files: &[COMMON, include_str!("../conv2d_software.wgsl")],
-    variants: &[&software(3, 0, 1), &software(3, 0, 2), &software(1, 0, 1), &software(1, 0, 2), &software(3, 1, 1)],
+    variants: &[
+        &software(3, 0, 1, 4),
+        &software(3, 0, 1, 8),
+        &software(3, 0, 2, 8),
+        &software(1, 0, 1, 8),
+        &software(1, 0, 2, 8),
+        &software(3, 1, 1, 8),
+    ],
     epilogues: EPILOGUES,
     needs: Needs::Nothing,
 };
@@ -53,6 +61,6 @@ const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
     Stage { name, files, variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
 }
 
-const fn software(kernel: u32, doubled: u32, stride: u32) -> [Constant; 5] {
-    [("KERNEL", kernel), ("DOUBLED", doubled), ("STRIDE", stride), ("ROWS", 8), ("THREADS", 32)]
+const fn software(kernel: u32, doubled: u32, stride: u32, rows: u32) -> [Constant; 5] {
+    [("KERNEL", kernel), ("DOUBLED", doubled), ("STRIDE", stride), ("ROWS", rows), ("THREADS", 32)]
 }

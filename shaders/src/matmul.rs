@@ -25,7 +25,7 @@ pub const SOFTWARE: Stage = Stage {
     name: "matmul_software",
     files: &[COMMON, include_str!("../matmul_software.wgsl")],
     variants: &[&software(0), &software(1)],
-    epilogues: EPILOGUES,
+    epilogues: &[Epilogue::Plain],
     needs: Needs::Nothing,
 };
 

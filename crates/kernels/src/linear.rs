@@ -28,5 +28,5 @@ pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D
 /// - `x`: `[batch, tokens, d_input]`
 /// - output: `[batch, tokens, d_output / 2]`
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    cpu::geglu(&x, proj).or_else(|| gpu::geglu(&x, proj)).unwrap_or_else(|| reference::geglu(x, proj))
+    cpu::geglu(&x, proj).or_else(|| gpu::geglu(&x, proj)).unwrap_or_else(|| reference::gate(linear(x, proj)))
 }

@@ -62,7 +62,12 @@ pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D
 
 /// See [`crate::geglu`].
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    let mut halves = linear(x, proj).chunk(2, 2).into_iter();
+    gate(linear(x, proj))
+}
+
+/// The left half of the columns times the GELU of the right half.
+pub(crate) fn gate(x: Tensor<3>) -> Tensor<3> {
+    let mut halves = x.chunk(2, 2).into_iter();
     let (Some(value), Some(gate)) = (halves.next(), halves.next()) else {
         unreachable!("a tensor chunked in two has two chunks")
     };

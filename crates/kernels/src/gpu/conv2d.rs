@@ -52,13 +52,17 @@ pub(crate) fn conv2d(
     let constants = stage.variants.iter().copied().find(|constants| {
         value(constants, "KERNEL") == kernel
             && value(constants, "DOUBLED") == usize::from(enlarged.is_some())
-            && (form != Form::Software || value(constants, "STRIDE") == stride)
+            && (form != Form::Software
+                || value(constants, "STRIDE") == stride
+                    && (value(constants, "ROWS") == 8 || value(constants, "ROWS") >= channels_out))
     })?;
     let pixels = batch * height_out * width_out;
     let [columns, rows] = match form {
         Form::Software => {
             let quads = batch * height_out * width_out.div_ceil(4);
-            [quads.div_ceil(value(constants, "THREADS")), channels_out.div_ceil(value(constants, "ROWS"))]
+            let across = quads.min(value(constants, "THREADS"));
+            let rows = value(constants, "THREADS") / across * value(constants, "ROWS");
+            [quads.div_ceil(across), channels_out.div_ceil(rows)]
         }
         Form::Tiled => [pixels.div_ceil(value(constants, "TILE_N")), channels_out.div_ceil(value(constants, "TILE_M"))],
         Form::Matrix(_) => [pixels, channels_out].map(|size| size.div_ceil(value(constants, "TILE"))),

@@ -97,6 +97,9 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
         After::Add(addend) => (Epilogue::Add, columns, Some(addend)),
         After::Geglu => (Epilogue::Geglu, columns / 2, None),
     };
+    if !stage.epilogues.contains(&epilogue) {
+        return None;
+    }
     let steps = addend.map_or([0; 3], |addend| addend.steps);
     let launch = Launch {
         stage,
