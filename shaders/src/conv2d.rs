@@ -5,11 +5,21 @@ use crate::{Constant, Epilogue, Needs, Stage};
 const COMMON: &str = include_str!("../conv2d_common.wgsl");
 const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add];
 
-/// For adapters with workgroup memory, `conv2d.wgsl`.
+/// For adapters with workgroup memory, `conv2d.wgsl`; the largest tiles first.
 pub const TILED: Stage = Stage {
     name: "conv2d",
     files: &[COMMON, include_str!("../conv2d.wgsl")],
-    variants: &[&tiled(3, 0), &tiled(1, 0), &tiled(3, 1)],
+    variants: &[
+        &tiled(3, 0, 0),
+        &tiled(3, 0, 1),
+        &tiled(3, 0, 2),
+        &tiled(1, 0, 0),
+        &tiled(1, 0, 1),
+        &tiled(1, 0, 2),
+        &tiled(3, 1, 0),
+        &tiled(3, 1, 1),
+        &tiled(3, 1, 2),
+    ],
     epilogues: EPILOGUES,
     needs: Needs::Nothing,
 };
@@ -37,16 +47,9 @@ pub const SOFTWARE: Stage = Stage {
     needs: Needs::Nothing,
 };
 
-const fn tiled(kernel: u32, doubled: u32) -> [Constant; 7] {
-    [
-        ("KERNEL", kernel),
-        ("DOUBLED", doubled),
-        ("TILE_M", 64),
-        ("TILE_N", 64),
-        ("TILE_K", 16),
-        ("THREADS_M", 8),
-        ("THREADS_N", 8),
-    ]
+const fn tiled(kernel: u32, doubled: u32, tile: usize) -> [Constant; 7] {
+    let [m, n, k, threads_m, threads_n] = crate::TILES[tile];
+    [("KERNEL", kernel), ("DOUBLED", doubled), m, n, k, threads_m, threads_n]
 }
 
 const TILE: Constant = ("TILE", 64);

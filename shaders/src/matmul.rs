@@ -5,11 +5,11 @@ use crate::{Constant, Epilogue, Needs, Stage};
 const COMMON: &str = include_str!("../matmul_common.wgsl");
 const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add, Epilogue::Geglu];
 
-/// For adapters with workgroup memory, `matmul.wgsl`.
+/// For adapters with workgroup memory, `matmul.wgsl`; the largest tiles first.
 pub const TILED: Stage = Stage {
     name: "matmul",
     files: &[COMMON, include_str!("../matmul.wgsl")],
-    variants: &[&tiled(0), &tiled(1)],
+    variants: &[&tiled(0, 0), &tiled(0, 1), &tiled(0, 2), &tiled(1, 0), &tiled(1, 1), &tiled(1, 2)],
     epilogues: EPILOGUES,
     needs: Needs::Nothing,
 };
@@ -29,8 +29,9 @@ pub const SOFTWARE: Stage = Stage {
     needs: Needs::Nothing,
 };
 
-const fn tiled(bias_columns: u32) -> [Constant; 6] {
-    [("BIAS_COLUMNS", bias_columns), ("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("THREADS_M", 8), ("THREADS_N", 8)]
+const fn tiled(bias_columns: u32, tile: usize) -> [Constant; 6] {
+    let [m, n, k, threads_m, threads_n] = crate::TILES[tile];
+    [("BIAS_COLUMNS", bias_columns), m, n, k, threads_m, threads_n]
 }
 
 const TILE: Constant = ("TILE", 64);

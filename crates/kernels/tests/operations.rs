@@ -135,6 +135,7 @@ fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
         conv_case([1, 12, 13, 10], 70, 3, 2, [1; 4], device, dtype),
         conv_case([2, 36, 8, 6], 68, 1, 1, [0; 4], device, dtype),
         conv_case([1, 5, 70, 3], 66, 3, 1, [1; 4], device, dtype),
+        conv_case([1, 8, 14, 11], 132, 3, 1, [1; 4], device, dtype),
         conv_add_case([2, 8, 9, 7], 20, 3, [2, 20, 9, 7], device, dtype),
         conv_add_case([2, 8, 9, 7], 70, 3, [1, 70, 1, 1], device, dtype),
         conv_add_case([2, 8, 6, 6], 12, 1, [2, 12, 1, 1], device, dtype),
@@ -338,14 +339,15 @@ fn operations_match_the_reference_on_the_cpu() {
 #[test]
 fn operations_match_the_reference_on_wgpu() {
     let Some((device, capabilities, dtypes)) = adapter() else { return };
-    // Every form of every operation, whatever the adapter would be given.
+    // Every form of every operation with every size of tiles, whatever the adapter would be given.
     let plain = AdapterCapabilities::default();
-    let mut forms = vec![plain, AdapterCapabilities { software: true, ..plain }];
-    let matrix = AdapterCapabilities { software: false, ..capabilities };
-    if matrix == plain {
-        eprintln!("NOT TESTED: matrix units, which this adapter has not");
+    let tiles = [1, 2, plain.workgroups].map(|workgroups| AdapterCapabilities { workgroups, ..plain });
+    let mut forms = Vec::from(tiles);
+    forms.push(AdapterCapabilities { software: true, ..plain });
+    if capabilities.matrix_f32.or(capabilities.matrix_f16).is_some() {
+        forms.push(AdapterCapabilities { software: false, ..capabilities });
     } else {
-        forms.push(matrix);
+        eprintln!("NOT TESTED: matrix units, which this adapter has not");
     }
     for form in forms {
         form.register(&device);

@@ -6,10 +6,10 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::CubeDevice;
 use cubecl::wgpu::{WgpuDevice, WgpuDeviceKind};
-use pyrograph_shaders::{Scalar, Stage};
+use pyrograph_shaders::{Constant, Scalar, Stage, value};
 
 /// What an adapter of wgpu can do beyond what burn asks it. The operations choose their shaders by it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdapterCapabilities {
     /// It is a CPU in truth, such as lavapipe or WARP.
     pub software: bool,
@@ -17,6 +17,14 @@ pub struct AdapterCapabilities {
     pub matrix_f32: Option<MatrixUnits>,
     /// Its units that multiply matrices, if float16 may be their input, and float32 their sum.
     pub matrix_f16: Option<MatrixUnits>,
+    /// How many workgroups keep all of it busy; where there would be fewer, their tiles are made smaller.
+    pub workgroups: usize,
+}
+
+impl Default for AdapterCapabilities {
+    fn default() -> Self {
+        Self { software: false, matrix_f32: None, matrix_f16: None, workgroups: 256 }
+    }
 }
 
 /// The size of the matrices that an adapter multiplies at once.
@@ -52,6 +60,7 @@ impl AdapterCapabilities {
             software: info.device_type == wgpu::DeviceType::Cpu,
             matrix_f32: units(wgpu::CooperativeScalarType::F32),
             matrix_f16: units(wgpu::CooperativeScalarType::F16),
+            workgroups: if info.device_type == wgpu::DeviceType::IntegratedGpu { 64 } else { 256 },
         }
     }
 
@@ -76,6 +85,26 @@ impl AdapterCapabilities {
 pub(super) struct Adapter {
     pub(super) scalar: Scalar,
     pub(super) form: Form,
+    workgroups: usize,
+}
+
+impl Adapter {
+    /// The variant with the largest tiles that keeps the adapter busy with so many rows and columns, else the smallest.
+    pub(super) fn tiles(
+        self,
+        variants: impl Iterator<Item = &'static [Constant]>,
+        [rows, columns]: [usize; 2],
+    ) -> Option<&'static [Constant]> {
+        let mut smallest = None;
+        for constants in variants {
+            smallest = Some(constants);
+            let tiles = rows.div_ceil(value(constants, "TILE_M")) * columns.div_ceil(value(constants, "TILE_N"));
+            if tiles >= self.workgroups {
+                break;
+            }
+        }
+        smallest
+    }
 }
 
 /// The forms that a stage may have.
@@ -125,5 +154,5 @@ pub(super) fn adapter<const D: usize>(x: &Tensor<D>) -> Option<Adapter> {
         _ => return None,
     };
     let form = if capabilities.software { Form::Software } else { units.map_or(Form::Tiled, Form::Matrix) };
-    Some(Adapter { scalar, form })
+    Some(Adapter { scalar, form, workgroups: capabilities.workgroups })
 }

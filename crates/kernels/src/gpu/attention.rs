@@ -10,7 +10,7 @@ const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MAT
 
 /// Heads whose width is a multiple of four, up to 512; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
-    let Adapter { scalar, form } = adapter(q)?;
+    let Adapter { scalar, form, .. } = adapter(q)?;
     let [batch, heads, tokens, head_dim] = q.dims();
     let keys = k.dims()[2];
     if head_dim % 4 != 0 || k.dtype() != q.dtype() || v.dtype() != q.dtype() {

@@ -19,7 +19,7 @@ pub(crate) fn conv2d(
     enlarged: Option<[usize; 2]>,
     addend: Option<&Tensor<4>>,
 ) -> Option<Tensor<4>> {
-    let Adapter { scalar, form } = adapter(x)?;
+    let adapter @ Adapter { scalar, form, .. } = adapter(x)?;
     let bias = conv.bias.as_ref()?.val();
     let [batch, channels_in, height, width] = x.dims();
     let [height, width] = match enlarged {
@@ -49,14 +49,18 @@ pub(crate) fn conv2d(
     // The other forms read weights in groups of four.
     let form = if channels_in % 4 == 0 { form } else { Form::Software };
     let stage = FORMS.get(form);
-    let constants = stage.variants.iter().copied().find(|constants| {
+    let mut variants = stage.variants.iter().copied().filter(|constants| {
         value(constants, "KERNEL") == kernel
             && value(constants, "DOUBLED") == usize::from(enlarged.is_some())
             && (form != Form::Software
                 || value(constants, "STRIDE") == stride
                     && (value(constants, "ROWS") == 8 || value(constants, "ROWS") >= channels_out))
-    })?;
+    });
     let pixels = batch * height_out * width_out;
+    let constants = match form {
+        Form::Tiled => adapter.tiles(variants, [channels_out, pixels])?,
+        _ => variants.next()?,
+    };
     let [columns, rows] = match form {
         Form::Software => {
             let quads = batch * height_out * width_out.div_ceil(4);

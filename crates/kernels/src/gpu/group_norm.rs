@@ -9,7 +9,7 @@ use crate::Activation;
 
 /// Pictures whose number of pixels is a multiple of four.
 pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {
-    let Adapter { scalar, form } = adapter(x)?;
+    let Adapter { scalar, form, .. } = adapter(x)?;
     let (gamma, beta) = (norm.gamma.as_ref()?.val(), norm.beta.as_ref()?.val());
     let [batch, channels, height, width] = x.dims();
     let (groups, pixels) = (norm.num_groups, height * width);

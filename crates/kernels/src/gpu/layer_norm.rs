@@ -8,7 +8,7 @@ use crate::LayerNorm;
 
 /// Tokens whose width is a multiple of four.
 pub(crate) fn layer_norm(x: &Tensor<3>, norm: &LayerNorm) -> Option<Tensor<3>> {
-    let Adapter { scalar, form } = adapter(x)?;
+    let Adapter { scalar, form, .. } = adapter(x)?;
     let beta = norm.beta.as_ref()?.val();
     let [batch, tokens, width] = x.dims();
     if width % 4 != 0 {

@@ -73,7 +73,7 @@ enum After<'a> {
 /// `[rows, depth]`, `[batch, depth, columns]`, `[rows or columns]` -> `[batch, rows, columns]`, or half as many columns
 /// after [`After::Geglu`]
 fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After<'_>) -> Option<Tensor<3>> {
-    let Adapter { scalar, form } = adapter(&a)?;
+    let adapter @ Adapter { scalar, form, .. } = adapter(&a)?;
     let [batch, depth, columns] = b.dims();
     let rows = a.dims()[0];
     if depth % 4 != 0 || columns % 4 != 0 {
@@ -81,8 +81,12 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
     }
     let stage = FORMS.get(form);
     let bias_columns = usize::from(of == BiasOf::Columns);
-    let constants =
-        stage.variants.iter().copied().find(|constants| value(constants, "BIAS_COLUMNS") == bias_columns)?;
+    let mut variants =
+        stage.variants.iter().copied().filter(|constants| value(constants, "BIAS_COLUMNS") == bias_columns);
+    let constants = match form {
+        Form::Tiled => adapter.tiles(variants, [rows, batch * columns])?,
+        _ => variants.next()?,
+    };
     let [tile_m, tile_n] = match form {
         Form::Software => [value(constants, "ROWS"), 4 * value(constants, "QUADS") * value(constants, "THREADS")],
         Form::Tiled => [value(constants, "TILE_M"), value(constants, "TILE_N")],
