@@ -1,147 +1,147 @@
-//! Times the operations for the shapes of Stable Diffusion 1.5, on the CPU or with `WGPU` in the environment on wgpu.
+//! Times every operation for every shape of Stable Diffusion 1.5 at 512x512 pixels and of its decoder, beside burn's own
+//! operation and the `reference`, in float32 and, where the adapter has it, float16.
 //!
-//! Reads rows of `shapes.csv` from standard input and answers each with its least milliseconds, so that
-//! `bench_torch.py` can take both programs through the same rows in alternation. With `ONE_CORE` in the environment it
-//! works on one thread and reports that thread's processor time, for machines that are in use; with `PLAIN` it times
-//! the references.
+//! `cargo bench -p pyrograph-kernels --bench operations [-- FILTER]`. In the environment: `WGPU=cpu` for a software adapter,
+//! and `SHRINK=N` for pictures that are N times smaller in both directions. The table that follows criterion's output has
+//! the least times, what they are of the adapter's measured peak, and of burn's time.
 
 #![expect(clippy::print_stdout, reason = "the output is the point of a benchmark")]
+#![expect(unreachable_pub, reason = "a module of a benchmark has no public interface")]
 
-use std::io::{BufRead, Write};
-use std::sync::LazyLock;
+mod peak;
+mod support;
+
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use burn::nn::conv::Conv2dConfig;
-use burn::nn::{GroupNormConfig, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, DeviceKind, Distribution, Tensor};
-use pyrograph_kernels::{
-    LayerNorm, Mask, attention, conv2d, geglu, group_norm, group_norm_silu, layer_norm, linear, reference,
-};
-
-/// How long one shape is measured, and how many times at least.
-const BUDGET: Duration = Duration::from_millis(400);
-const LEAST_RUNS: usize = 3;
+use burn::tensor::{DType, Device, FloatDType};
+use criterion::{BenchmarkId, Criterion, Throughput};
+use peak::Peak;
+use support::{Contender, Row};
 
 fn main() {
-    if one_core() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
-        pool.build_global().expect("this thread becomes the pool");
-    }
-    for line in std::io::stdin().lock().lines() {
-        let line = line.expect("rows are UTF-8");
-        if line.starts_with('#') || line.is_empty() {
-            continue;
+    let (device, setup) = match support::wgpu_device() {
+        Ok(opened) => opened,
+        Err(error) => return println!("there is nothing to measure without an adapter: {error}"),
+    };
+    let shrink = std::env::var("SHRINK").map_or(1, |value| value.parse().expect("SHRINK is a number"));
+    let peak = Peak::measure(&setup);
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    let mut lines = Vec::new();
+    for row in include_str!("shapes.csv").lines().filter_map(Row::parse) {
+        let row = row.shrunk(shrink);
+        for dtype in [FloatDType::F32, FloatDType::F16] {
+            if device.supports_dtype(DType::from(dtype)) {
+                lines.extend(measure(&mut criterion, &row, &device, dtype, peak));
+            }
         }
-        println!("{line},{:.3}", measure(&line));
-        std::io::stdout().flush().expect("standard output is open");
     }
+    criterion.final_summary();
+    println!(
+        "\n{}: {:.0} GFLOP/s, {:.1} GB/s",
+        setup.adapter.get_info().name,
+        peak.flops * 1e-9,
+        peak.bandwidth * 1e-9
+    );
+    println!(
+        "| model | operation | shape | times | type | ms | rate | of the peak | of burn's time | of the reference's |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    lines.iter().for_each(|line| println!("{line}"));
 }
 
-fn measure(row: &str) -> f64 {
-    let fields: Vec<&str> = row.split(',').collect();
-    let dims: Vec<usize> = fields[3..].iter().map(|field| field.parse().expect("dimensions are integers")).collect();
-    let plain = std::env::var_os("PLAIN").is_some();
-    let mut operation = operation(fields[1], &dims, plain);
-    milliseconds(&mut operation)
-}
-
-fn milliseconds(operation: &mut dyn FnMut()) -> f64 {
-    operation();
-    device().sync().expect("the device works");
-    let start = Instant::now();
-    let mut least = Duration::MAX;
-    let mut runs = 0;
-    while runs < LEAST_RUNS || start.elapsed() < BUDGET {
-        let begin = clock();
-        operation();
-        device().sync().expect("the device works");
-        least = least.min(clock() - begin);
-        runs += 1;
-    }
-    least.as_secs_f64() * 1e3
-}
-
-/// The CPU, or on wgpu a software adapter (`WGPU=cpu`) or the one of its choice.
-fn device() -> &'static Device {
-    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
-        let Some(name) = std::env::var_os("WGPU") else { return Device::flex() };
-        let kind = if name == "cpu" { DeviceKind::Cpu } else { DeviceKind::DefaultDevice };
-        Device::wgpu_options().device_kind(kind).init().expect("there is an adapter")
+/// A line of the table, unless the filter leaves the row out.
+fn measure(criterion: &mut Criterion, row: &Row, device: &Device, dtype: FloatDType, peak: Peak) -> Option<String> {
+    let work = row.work(dtype);
+    let mut group = criterion.benchmark_group(format!("{} {} {dtype:?}", row.model, row.operation));
+    group.throughput(match work {
+        Work::Operations(count) => Throughput::Elements(count),
+        Work::Bytes(count) => Throughput::Bytes(count),
     });
-    &DEVICE
+    let [ours, burn, reference] = [Contender::Pyrograph, Contender::Burn, Contender::Reference].map(|whose| {
+        let least = Cell::new(Duration::MAX);
+        if row.contenders().contains(&whose) {
+            group.bench_function(BenchmarkId::new(format!("{whose:?}").to_lowercase(), row.shape()), |bencher| {
+                let mut function = row.function(whose, device, dtype);
+                let mut run = |times: u64| {
+                    let start = Instant::now();
+                    (0..times).for_each(|_| function());
+                    device.sync().expect("the device works");
+                    start.elapsed()
+                };
+                run(1); // compiles the shaders
+                bencher.iter_custom(|times| {
+                    let elapsed = run(times);
+                    least.set(least.get().min(elapsed / times as u32));
+                    elapsed
+                });
+            });
+        }
+        (least.get() < Duration::MAX).then(|| least.get().as_secs_f64())
+    });
+    group.finish();
+    let seconds = ours?;
+    let (rate, of_peak) = match work {
+        Work::Operations(count) => (format!("{:.1} GFLOP/s", count as f64 / seconds * 1e-9), count as f64 / peak.flops),
+        Work::Bytes(count) => (format!("{:.1} GB/s", count as f64 / seconds * 1e-9), count as f64 / peak.bandwidth),
+    };
+    let ratio = |theirs: Option<f64>| theirs.map_or_else(String::new, |theirs| format!("{:.2}", seconds / theirs));
+    Some(format!(
+        "| {} | {} | {} | {} | {dtype:?} | {:.3} | {rate} | {:.0} % | {} | {} |",
+        row.model,
+        row.operation,
+        row.shape(),
+        row.count,
+        seconds * 1e3,
+        100.0 * of_peak / seconds,
+        ratio(burn),
+        ratio(reference),
+    ))
 }
 
-fn one_core() -> bool {
-    std::env::var_os("ONE_CORE").is_some()
+/// What bounds an operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Floating-point operations.
+    Operations(u64),
+    /// Bytes that are read or written at least once.
+    Bytes(u64),
 }
 
-/// The time since the start, or the time that this thread has spent on the processor.
-fn clock() -> Duration {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    if one_core() {
-        let times = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells a thread its time");
-        let nanoseconds = times.split(' ').next().and_then(|time| time.parse().ok()).expect("the first number");
-        return Duration::from_nanos(nanoseconds);
+impl Row {
+    /// What the operation has to do at least.
+    fn work(&self, dtype: FloatDType) -> Work {
+        let operations = |factors: &[usize]| Work::Operations(2 * factors.iter().product::<usize>() as u64);
+        match (self.operation.as_str(), self.dims.as_slice()) {
+            ("conv2d", &[batch, channels_in, height, width, channels_out, kernel, stride]) => {
+                let pixels = height.div_ceil(stride) * width.div_ceil(stride);
+                operations(&[batch, channels_in, channels_out, kernel * kernel, pixels])
+            }
+            ("conv2d_add" | "upsample_conv2d", &[batch, channels_in, height, width, channels_out]) => {
+                operations(&[batch, channels_in, channels_out, 9, height * width])
+            }
+            ("attention", &[batch, heads, tokens, keys, head_dim]) => {
+                operations(&[2, batch, heads, tokens, keys, head_dim])
+            }
+            ("linear" | "linear_add" | "geglu", dims) => operations(dims),
+            (_, dims) => Work::Bytes((2 * dims.iter().product::<usize>() * DType::from(dtype).size()) as u64),
+        }
     }
-    START.elapsed()
-}
 
-fn operation(name: &str, dims: &[usize], plain: bool) -> Box<dyn FnMut()> {
-    match (name, dims) {
-        ("conv2d", &[batch, channels_in, height, width, channels_out, kernel, stride]) => {
-            let pad = kernel / 2;
-            let conv = Conv2dConfig::new([channels_in, channels_out], [kernel, kernel])
-                .with_stride([stride, stride])
-                .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-                .init(device());
-            let x = random([batch, channels_in, height, width]);
-            let f = if plain { reference::conv2d } else { conv2d };
-            Box::new(move || drop(f(x.clone(), &conv)))
+    /// For a picture that is so many times smaller in both directions.
+    fn shrunk(mut self, by: usize) -> Self {
+        let tokens = |size: usize| if size % (by * by) == 0 { size / (by * by) } else { size }; // those of the text stay
+        match (self.operation.as_str(), self.dims.as_mut_slice()) {
+            ("attention", [_, _, queries, keys, _]) => (*queries, *keys) = (tokens(*queries), tokens(*keys)),
+            ("linear" | "linear_add" | "geglu", [rows, ..]) => *rows = tokens(*rows),
+            ("layer_norm", [_, rows, _]) => *rows = tokens(*rows),
+            (_, [_, _, height, width, ..]) => (*height, *width) = (*height / by, *width / by),
+            (name, dims) => panic!("no operation {name} with {} dimensions", dims.len()),
         }
-        ("linear" | "geglu", &[tokens, d_input, d_output]) => {
-            let layer = LinearConfig::new(d_input, d_output).init(device());
-            let x = random([1, tokens, d_input]);
-            let f = match (name, plain) {
-                ("linear", true) => reference::linear,
-                ("linear", false) => linear,
-                (_, true) => reference::geglu,
-                (_, false) => geglu,
-            };
-            Box::new(move || drop(f(x.clone(), &layer)))
-        }
-        ("attention", &[batch, heads, tokens, keys, head_dim]) => {
-            // As a transformer block has them: projections of [batch, tokens, heads * head_dim], split into heads.
-            let split = |x: Tensor<3>, tokens| x.reshape([batch, tokens, heads, head_dim]).swap_dims(1, 2);
-            let q = split(random([batch, tokens, heads * head_dim]), tokens);
-            let k = split(random([batch, keys, heads * head_dim]), keys);
-            let v = split(random([batch, keys, heads * head_dim]), keys);
-            let f = if plain { reference::attention } else { attention };
-            Box::new(move || {
-                let heads_apart = f(q.clone(), k.clone(), v.clone(), Mask::None);
-                drop(heads_apart.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim]));
-            })
-        }
-        ("group_norm" | "group_norm_silu", &[batch, channels, height, width]) => {
-            let norm = GroupNormConfig::new(32, channels).init(device());
-            let x = random([batch, channels, height, width]);
-            let f = match (name, plain) {
-                ("group_norm", true) => reference::group_norm,
-                ("group_norm", false) => group_norm,
-                (_, true) => reference::group_norm_silu,
-                (_, false) => group_norm_silu,
-            };
-            Box::new(move || drop(f(x.clone(), &norm)))
-        }
-        ("layer_norm", &[batch, tokens, width]) => {
-            let norm = LayerNorm::new(width, 1e-5, device());
-            let x = random([batch, tokens, width]);
-            let f = if plain { reference::layer_norm } else { layer_norm };
-            Box::new(move || drop(f(x.clone(), &norm)))
-        }
-        _ => panic!("no operation {name} with {} dimensions", dims.len()),
+        self
     }
-}
-
-fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device())
 }
