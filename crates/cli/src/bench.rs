@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pyrograph::{LoadOptions, TextToImage};
-use serde_json::json;
+use pyrograph::{Device, LoadOptions, StableDiffusion, TextToImage};
+use serde_json::{Value, json};
 
 use crate::txt2img::{Dtype, load};
 
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     height: Option<usize>,
 }
 
-/// Measures load, text encoder, every step and decoder of one guided picture.
+/// Measures one guided picture in a fresh process and the same again, whose shaders are there already.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut clock = Clock(Instant::now());
     let device = pyrograph::device(&arguments.device)?;
@@ -44,29 +44,75 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let memory_after_load = peak_memory();
     let request = TextToImage { width: arguments.width, height: arguments.height, ..TextToImage::new("a red apple") };
     let request = request.with_steps(arguments.steps).with_seed(0);
-    let mut denoising = pipeline.denoise(&request)?;
-    denoising.latents().device().sync()?;
-    let text = clock.lap();
-    let mut steps = Vec::new();
-    for step in denoising.by_ref() {
-        step?;
-        steps.push(clock.lap());
-    }
-    pipeline.decode(denoising.latents())?;
-    let decoding = clock.lap();
+    let first = Times::of(&pipeline, &request, &device)?;
+    let second = Times::of(&pipeline, &request, &device)?;
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "device": device.name(),
         "largest_binding_bytes": device.largest_binding(),
         "dtype": format!("{:?}", arguments.dtype).to_lowercase(),
-        "latent_shape": denoising.latents().dims(),
+        "latent_shape": first.latent_shape,
         "milliseconds": {
-            "start": start, "load": loading, "text_encoder": text, "unet_steps": steps, "decoder": decoding,
+            "start": start,
+            "load": loading,
+            "first_picture": first.json(),
+            "second_picture": second.json(),
+            "shader_compilation": first.beyond(&second),
+            "to_first_picture": start + loading + first.total(),
         },
-        "peak_memory_bytes": { "after_load": memory_after_load, "after_picture": peak_memory() },
+        "steps_per_second": 1e3 * second.steps.len() as f64 / second.steps.iter().sum::<f64>(),
+        "peak_memory_bytes": {
+            "after_load": memory_after_load,
+            "after_picture": peak_memory(),
+            "device": first.device_memory.max(second.device_memory),
+        },
     });
     writeln!(stdout(), "{report:#}")?;
     Ok(())
+}
+
+/// Milliseconds of the stages of a picture.
+struct Times {
+    text_encoder: f64,
+    steps: Vec<f64>,
+    decoder: f64,
+    latent_shape: [usize; 4],
+    /// The most memory that the device has reserved, where it tells.
+    device_memory: Option<u64>,
+}
+
+impl Times {
+    fn of(pipeline: &StableDiffusion, request: &TextToImage, device: &Device) -> anyhow::Result<Self> {
+        let reserved = || device.tensors().memory_pool_usage().map(|usage| usage.bytes_reserved);
+        let mut clock = Clock(Instant::now());
+        let mut denoising = pipeline.denoise(request)?;
+        denoising.latents().device().sync()?;
+        let text_encoder = clock.lap();
+        let mut steps = Vec::new();
+        let mut device_memory = reserved();
+        for step in denoising.by_ref() {
+            step?;
+            steps.push(clock.lap());
+            device_memory = device_memory.max(reserved());
+        }
+        pipeline.decode(denoising.latents())?;
+        let decoder = clock.lap();
+        let latent_shape = denoising.latents().dims();
+        Ok(Self { text_encoder, steps, decoder, latent_shape, device_memory: device_memory.max(reserved()) })
+    }
+
+    fn total(&self) -> f64 {
+        self.text_encoder + self.steps.iter().sum::<f64>() + self.decoder
+    }
+
+    /// What the stages took longer than in `later`, where shaders needed no compilation.
+    fn beyond(&self, later: &Self) -> f64 {
+        (self.total() - later.total()).max(0.0)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "text_encoder": self.text_encoder, "unet_steps": self.steps, "decoder": self.decoder })
+    }
 }
 
 /// Milliseconds since the last question.
