@@ -103,9 +103,9 @@ pub fn value(constants: &[Constant], name: &str) -> usize {
     constants.iter().find(|(listed, _)| *listed == name).map_or(0, |(_, value)| *value as usize)
 }
 
-/// Tiles of a product of matrices in workgroup memory: TILE_M x TILE_N rows x columns of a workgroup, TILE_K terms at a time,
-/// THREADS_M x THREADS_N invocations of eight rows x eight columns, or of four x eight in the smallest. The largest first: they
-/// load least, the smaller ones keep more of an adapter busy where the product is small.
+/// Tiles of a product of matrices in workgroup memory: `TILE_M` rows x `TILE_N` columns of a workgroup, `TILE_K` terms at a
+/// time, and `THREADS_M` x `THREADS_N` invocations of eight rows x eight columns, or of four x eight in the smallest. The largest
+/// first: they load least, the smaller ones keep more of an adapter busy where the product is small.
 const TILES: [[Constant; 5]; 3] = [tile([128, 128, 8, 16, 16]), tile([64, 64, 16, 8, 8]), tile([32, 32, 16, 8, 4])];
 
 const fn tile([m, n, k, threads_m, threads_n]: [u32; 5]) -> [Constant; 5] {

@@ -134,7 +134,7 @@ impl Row {
 
     /// For a picture that is so many times smaller in both directions.
     fn shrunk(mut self, by: usize) -> Self {
-        let tokens = |size: usize| if size % (by * by) == 0 { size / (by * by) } else { size }; // those of the text stay
+        let tokens = |size: usize| if size.is_multiple_of(by * by) { size / (by * by) } else { size }; // those of the text stay
         match (self.operation.as_str(), self.dims.as_mut_slice()) {
             ("attention", [_, _, queries, keys, _]) => (*queries, *keys) = (tokens(*queries), tokens(*keys)),
             ("linear" | "linear_add" | "geglu", [rows, ..]) => *rows = tokens(*rows),
