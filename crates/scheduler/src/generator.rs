@@ -40,6 +40,12 @@ impl Generator {
         Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
     }
 
+    /// `count` values in [0, 1), those of `torch.rand(count, generator=generator)`.
+    #[must_use]
+    pub fn rand(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.uniform_f32()).collect()
+    }
+
     /// All uniforms first, then each block of 16 in place. What is left over is not transformed: the last 16 values are
     /// drawn anew.
     fn normal_blocks(&mut self, count: usize) -> Vec<f32> {

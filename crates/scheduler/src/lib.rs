@@ -27,6 +27,7 @@ mod config;
 mod ddim;
 mod ddpm;
 mod deis;
+mod diffusion;
 mod dpm_solver;
 mod error;
 mod euler;
@@ -50,6 +51,7 @@ use burn::tensor::Tensor;
 
 pub use algorithm::Algorithm;
 pub use config::{FinalSigmasType, SchedulerConfig, SolverType, VarianceType};
+pub use diffusion::{Diffusion, Gaussian};
 pub use error::SchedulerError;
 pub use generator::Generator;
 pub use noise_schedule::BetaSchedule;
