@@ -1,0 +1,40 @@
+//! Training of pyrograph's models: what is minimised, on any burn device under autodiff.
+//!
+//! Losses are functions of a model's outputs, so that the models stay those of inference:
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
+//! use pyrograph_train::{TimestepSampler, Weighting, denoising_loss};
+//!
+//! let device = Device::flex().autodiff();
+//! let diffusion = Diffusion::new(&SchedulerConfig::default())?;
+//! let mut generator = Generator::new(0);
+//! let original = generator.randn_tensor([4, 1, 8, 8], &device);
+//! let timesteps = TimestepSampler::Stratified.draw(4, diffusion.steps(), &mut generator);
+//! let noise = generator.randn_tensor([4, 1, 8, 8], &device);
+//! let model = |noisy, _timesteps: &[f64]| noisy; // the UNet's place
+//! let losses = denoising_loss(&diffusion, Weighting::MinSnr(5.0), model, original, noise, &timesteps);
+//! let gradients = losses.mean().backward();
+//! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
+//! ```
+
+mod contrastive;
+mod denoising;
+mod ema;
+mod error;
+mod gradient_clipping;
+mod reconstruction;
+mod timesteps;
+mod trainer;
+mod vector_quantizer;
+
+pub use contrastive::contrastive_loss;
+pub use denoising::{Weighting, denoising_loss};
+pub use ema::Ema;
+pub use error::TrainError;
+pub use gradient_clipping::clip_gradients;
+pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
+pub use timesteps::{ImportanceSampler, TimestepSampler};
+pub use trainer::{Trainer, TrainerConfig};
+pub use vector_quantizer::{Quantized, VectorQuantizer};

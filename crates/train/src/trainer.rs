@@ -1,0 +1,204 @@
+use std::path::Path;
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::Tensor;
+use pyrograph_scheduler::Generator;
+use serde::{Deserialize, Serialize};
+
+use crate::{Ema, TrainError, clip_gradients};
+
+/// How a model is optimised. Every key has a default.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainerConfig {
+    /// Optimiser steps of the whole run; 10,000.
+    pub steps: usize,
+    /// The highest learning rate of `AdamW` (<https://arxiv.org/abs/1711.05101>); 0.0001.
+    pub learning_rate: f64,
+    /// Steps over which it rises from 0; then it falls to 0 along half a cosine. 100.
+    pub warmup_steps: usize,
+    /// 0.01.
+    pub weight_decay: f32,
+    /// The largest Euclidean norm of all gradients together; 1, as in latent diffusion. 0 turns it off.
+    pub max_grad_norm: f64,
+    /// Batches whose gradients are added up for a step; 1.
+    pub gradient_accumulation: usize,
+    /// Of the averaged weights; 0.999.
+    pub ema_decay: f64,
+    /// All random numbers follow from it; 0.
+    pub seed: u64,
+}
+
+impl Default for TrainerConfig {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            learning_rate: 1e-4,
+            warmup_steps: 100,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+            gradient_accumulation: 1,
+            ema_decay: 0.999,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainerConfig {
+    /// The learning rate of a step, counted from 0.
+    pub fn learning_rate(&self, step: usize) -> f64 {
+        if step < self.warmup_steps {
+            return self.learning_rate * (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let rest = self.steps.saturating_sub(self.warmup_steps).max(1);
+        let done = ((step - self.warmup_steps) as f64 / rest as f64).min(1.0);
+        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+}
+
+/// A model in training. The caller owns the loop:
+///
+/// ```text
+/// while !trainer.finished() {
+///     let loss = trainer.step(|model, generator| ...)?;
+/// }
+/// ```
+///
+/// The random numbers of a step depend on the seed and the step alone, so that a run that goes on from a checkpoint takes the
+/// same steps as one that was never stopped.
+#[derive(Clone)]
+pub struct Trainer<M> {
+    config: TrainerConfig,
+    model: M,
+    ema: Ema<M>,
+    optimizer: ModuleOptimizer,
+    step: usize,
+}
+
+impl<M: Module> Trainer<M> {
+    /// Begins with the weights of `model`, which lives on a device with autodiff.
+    pub fn new(model: M, config: TrainerConfig) -> Self {
+        let ema = Ema::new(model.clone().valid(), config.ema_decay, 0);
+        let optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay).with_epsilon(1e-8).init();
+        Self { config, model, ema, optimizer, step: 0 }
+    }
+
+    /// The model as it is trained.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The model with averaged weights, without autodiff: the one to make samples with.
+    pub fn averaged(&self) -> &M {
+        self.ema.model()
+    }
+
+    /// Steps that have been taken.
+    pub fn steps(&self) -> usize {
+        self.step
+    }
+
+    /// Whether all steps of the configuration have been taken.
+    pub fn finished(&self) -> bool {
+        self.step >= self.config.steps
+    }
+
+    /// Takes a step along the gradient of the mean of what `loss` returns for each accumulated batch; answers with that mean.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when the loss or a gradient is NaN or infinite; the model is as it was before.
+    pub fn step(&mut self, mut loss: impl FnMut(&M, &mut Generator) -> Tensor<1>) -> Result<f64, TrainError> {
+        let batches = self.config.gradient_accumulation.max(1);
+        let mut gradients = GradientsAccumulator::new();
+        let mut sum = 0.0;
+        for batch in 0..batches {
+            let mut generator = Generator::new(mix(self.config.seed, (self.step * batches + batch) as u64));
+            let loss = loss(&self.model, &mut generator) / batches as f64;
+            sum += f64::from(loss.to_data().convert::<f32>().try_to_vec::<f32>().expect("a loss is one number")[0]);
+            gradients.accumulate(&self.model, GradientsParams::from_grads(loss.backward(), &self.model));
+        }
+        let (gradients, norm) = clip_gradients(&self.model, gradients.grads(), self.config.max_grad_norm);
+        if !(sum.is_finite() && norm.is_finite()) {
+            return Err(TrainError::NotFinite { step: self.step, loss: sum });
+        }
+        let rate = self.config.learning_rate(self.step);
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        self.ema = self.ema.clone().update(&self.model);
+        self.step += 1;
+        Ok(sum)
+    }
+
+    /// Writes weights, averages, optimiser and step to a folder that appears under its name only once it is whole; one that
+    /// was there is replaced.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
+        let failed = |problem: String| TrainError::Checkpoint { folder: folder.to_owned(), problem };
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent).map_err(|error| failed(error.to_string()))?;
+        let new = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
+        let new = new.map_err(|error| failed(error.to_string()))?;
+        let file = |name| new.path().join(name);
+        self.model.clone().valid().save_file(file(MODEL)).map_err(|error| failed(error.to_string()))?;
+        self.ema.model().clone().save_file(file(AVERAGED)).map_err(|error| failed(error.to_string()))?;
+        self.optimizer.save(file(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
+        let state = State { step: self.step, config: self.config.clone() };
+        let state = serde_json::to_string_pretty(&state).expect("numbers are JSON");
+        std::fs::write(file(STATE), state).map_err(|error| failed(error.to_string()))?;
+        // An older checkpoint steps aside until the new one is in its place.
+        let old = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
+        let old = old.map_err(|error| failed(error.to_string()))?;
+        if folder.exists() {
+            std::fs::rename(folder, old.path().join("old")).map_err(|error| failed(error.to_string()))?;
+        }
+        std::fs::rename(new.path(), folder).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Goes on from a folder that [`save`](Self::save) wrote, with `model` for the structure and the device.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or belongs to another model.
+    pub fn resume(model: M, folder: &Path) -> Result<Self, TrainError> {
+        let failed = |problem: String| TrainError::Checkpoint { folder: folder.to_owned(), problem };
+        let state = std::fs::read_to_string(folder.join(STATE)).map_err(|error| failed(error.to_string()))?;
+        let State { step, config } = serde_json::from_str(&state).map_err(|error| failed(error.to_string()))?;
+        let mut trainer = Self::new(model, config);
+        let read = |model: M, name| model.try_load_file(folder.join(name)).map_err(|error| failed(error.to_string()));
+        trainer.model = read(trainer.model, MODEL)?;
+        let averaged = read(trainer.ema.model().clone(), AVERAGED)?;
+        trainer.ema = Ema::new(averaged, trainer.config.ema_decay, step);
+        let optimizer = trainer.optimizer.load(folder.join(OPTIMIZER));
+        trainer.optimizer = optimizer.map_err(|error| failed(error.to_string()))?;
+        trainer.step = step;
+        Ok(trainer)
+    }
+}
+
+const MODEL: &str = "model.bpk";
+const AVERAGED: &str = "averaged.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
+
+/// What a checkpoint knows beside tensors.
+#[derive(Deserialize, Serialize)]
+struct State {
+    step: usize,
+    config: TrainerConfig,
+}
+
+impl<M> std::fmt::Debug for Trainer<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("config", &self.config).field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+/// A seed for each step of each run: `SplitMix64` (Steele et al. 2014, <https://doi.org/10.1145/2660193.2660195>).
+fn mix(seed: u64, step: u64) -> u64 {
+    let mut z =
+        seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
