@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What goes wrong in training.
 #[derive(Debug, thiserror::Error)]
@@ -22,4 +22,18 @@ pub enum TrainError {
         /// What the system or the reader says.
         problem: String,
     },
+    /// Pictures or captions cannot be read.
+    #[error("{}: {problem}", path.display())]
+    Data {
+        /// The list, its folder, or a picture.
+        path: PathBuf,
+        /// What the reader says, with the line.
+        problem: String,
+    },
+}
+
+impl TrainError {
+    pub(crate) fn data(path: &Path, problem: impl ToString) -> Self {
+        Self::Data { path: path.to_owned(), problem: problem.to_string() }
+    }
 }

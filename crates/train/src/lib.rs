@@ -20,16 +20,19 @@
 //! ```
 
 mod contrastive;
+mod dataset;
 mod denoising;
 mod ema;
 mod error;
 mod gradient_clipping;
 mod reconstruction;
+mod seeds;
 mod timesteps;
 mod trainer;
 mod vector_quantizer;
 
 pub use contrastive::contrastive_loss;
+pub use dataset::{Batch, Dataset};
 pub use denoising::{Weighting, denoising_loss};
 pub use ema::Ema;
 pub use error::TrainError;

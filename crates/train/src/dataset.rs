@@ -1,0 +1,150 @@
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use pyrograph_scheduler::Generator;
+use serde::Deserialize;
+
+use crate::TrainError;
+
+/// Files that list the pictures of a folder, the first that is there: ours, or Hugging Face's `imagefolder`.
+const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
+
+/// Pictures and captions of a folder with a list of them, `captions.jsonl` or `metadata.jsonl`, one JSON object a line:
+/// `{"file_name": "apples/red.png", "text": "a red apple"}`. Pictures are read when they are needed.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    items: Vec<Item>,
+    size: u32,
+    mirror: bool,
+}
+
+/// Some pictures with their captions.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[batch, 3, size, size]` in -1 ..= 1
+    pub images: Tensor<4>,
+    /// One for each picture.
+    pub captions: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    file: PathBuf,
+    caption: String,
+}
+
+/// A line of a list.
+#[derive(Deserialize)]
+struct Line {
+    file_name: PathBuf,
+    #[serde(alias = "caption")]
+    text: String,
+}
+
+impl Dataset {
+    /// Reads the list and looks at the head of every picture; `size` is the width and height of what
+    /// [`batch`](Self::batch) gives.
+    ///
+    /// # Errors
+    /// When there is no list, a line is no JSON of that form, or a picture is missing or unreadable; the line is named.
+    pub fn open(folder: &Path, size: u32) -> Result<Self, TrainError> {
+        let list = LISTS.map(|name| folder.join(name)).into_iter().find(|list| list.is_file());
+        let list = list.ok_or_else(|| TrainError::data(folder, format!("has neither {}", LISTS.join(" nor "))))?;
+        let lines = File::open(&list).map_err(|error| TrainError::data(&list, error))?;
+        let mut items = Vec::new();
+        for (number, line) in BufReader::new(lines).lines().enumerate() {
+            let failed = |problem: String| TrainError::data(&list, format!("line {}: {problem}", number + 1));
+            let line = line.map_err(|error| failed(error.to_string()))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let Line { file_name, text } = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+            let file = folder.join(file_name);
+            let head = ImageReader::open(&file).and_then(ImageReader::with_guessed_format);
+            let head = head.map_err(image::ImageError::from).and_then(ImageReader::into_dimensions);
+            head.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+            items.push(Item { file, caption: text });
+        }
+        if items.is_empty() {
+            return Err(TrainError::data(&list, "lists no picture"));
+        }
+        Ok(Self { items, size, mirror: false })
+    }
+
+    /// Mirrors every second picture, by chance.
+    #[must_use]
+    pub fn with_mirroring(self) -> Self {
+        Self { mirror: true, ..self }
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none, which [`open`](Self::open) does not let pass.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The pictures of batch number `index`. Every epoch goes through all of them in an order of its own, which follows from
+    /// `seed` alone, so that a run can go on anywhere.
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    pub fn batch(&self, index: usize, batch: usize, seed: u64, device: &Device) -> Result<Batch, TrainError> {
+        let mut order = (usize::MAX, Vec::new());
+        let mut pixels = Vec::with_capacity(batch * 3 * (self.size * self.size) as usize);
+        let mut captions = Vec::with_capacity(batch);
+        for position in index * batch..(index + 1) * batch {
+            let epoch = position / self.len();
+            if order.0 != epoch {
+                order = (epoch, shuffled(self.len(), crate::seeds::mix(seed, epoch as u64)));
+            }
+            let item = &self.items[order.1[position % self.len()]];
+            let mut picture = self.read(&item.file)?;
+            let chance = Generator::new(crate::seeds::mix(!seed, position as u64)).rand(1)[0];
+            if self.mirror && chance < 0.5 {
+                image::imageops::flip_horizontal_in_place(&mut picture);
+            }
+            let channel = |channel: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0);
+            (0..3).for_each(|c| pixels.extend(channel(c)));
+            captions.push(item.caption.clone());
+        }
+        let size = self.size as usize;
+        Ok(Batch { images: Tensor::from_data(TensorData::new(pixels, [batch, 3, size, size]), device), captions })
+    }
+
+    /// A picture on white ground, its middle cut to a square of the size.
+    fn read(&self, file: &Path) -> Result<RgbImage, TrainError> {
+        let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
+        let picture = reader.map_err(image::ImageError::from).and_then(ImageReader::decode);
+        let picture = picture.map_err(|error| TrainError::data(file, error))?;
+        Ok(on_white(&picture.resize_to_fill(self.size, self.size, FilterType::CatmullRom)))
+    }
+}
+
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    let rgba = picture.to_rgba8();
+    let blend = |channel: u8, alpha: u8| {
+        let (channel, alpha) = (u32::from(channel), u32::from(alpha));
+        ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
+        Rgb([r, g, b].map(|channel| blend(channel, alpha)))
+    })
+}
+
+/// The numbers below `count` in random order (Fisher and Yates).
+fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    for (last, draw) in (1..count).rev().zip(Generator::new(seed).rand(count)) {
+        order.swap(last, ((f64::from(draw) * (last + 1) as f64) as usize).min(last));
+    }
+    order
+}
