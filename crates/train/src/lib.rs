@@ -3,7 +3,8 @@
 //! Losses are functions of a model's outputs, so that the models stay those of inference:
 //!
 //! ```
-//! use burn::tensor::Device;
+//! use burn::nn::LinearConfig;
+//! use burn::tensor::{Device, Tensor};
 //! use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
 //! use pyrograph_train::{TimestepSampler, Weighting, denoising_loss};
 //!
@@ -13,8 +14,9 @@
 //! let original = generator.randn_tensor([4, 1, 8, 8], &device);
 //! let timesteps = TimestepSampler::Stratified.draw(4, diffusion.steps(), &mut generator);
 //! let noise = generator.randn_tensor([4, 1, 8, 8], &device);
-//! let model = |noisy, _timesteps: &[f64]| noisy; // the UNet's place
-//! let losses = denoising_loss(&diffusion, Weighting::MinSnr(5.0), model, original, noise, &timesteps);
+//! let model = LinearConfig::new(8, 8).init(&device); // the UNet's place
+//! let predict = |noisy: Tensor<4>, _timesteps: &[f64]| model.forward(noisy);
+//! let losses = denoising_loss(&diffusion, Weighting::MinSnr(5.0), predict, original, noise, &timesteps);
 //! let gradients = losses.mean().backward();
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
 //! ```
