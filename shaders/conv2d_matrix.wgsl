@@ -1,20 +1,10 @@
-// The convolution of conv2d.wgsl on units that multiply small matrices: a workgroup loads tiles that its subgroups share, and
-// a subgroup makes blocks of the result, one if it is 32 invocations wide. channels_in is a multiple of four.
+// The convolution of conv2d.wgsl on units that multiply small matrices. channels_in is a multiple of four.
 //
-// Constants: TILE, 64 output channels and pixels of a workgroup. 128 invocations; 16 KiB of workgroup memory, 12 KiB for f16.
+// Constants: TILE, 64 output channels and pixels of a workgroup.
 
 alias Weights = vec4<Elem>;
 
 const TAPS = KERNEL * KERNEL;
-const DEPTH = 16u; // terms at a time
-const BLOCK = 32u; // output channels and pixels of a block
-const BLOCKS = 4u;
-const SHARE = 2u; // blocks of a subgroup of 64 invocations, the widest
-const SIDE = BLOCK / MATRIX;
-
-var<workgroup> left: array<Elem, TILE * DEPTH>;
-var<workgroup> right: array<Elem, DEPTH * TILE>;
-var<workgroup> result: array<f32, TILE * BLOCK>; // blocks above one another
 
 @compute @workgroup_size(128, 1, 1)
 fn main(
@@ -43,7 +33,7 @@ fn main(
         corner = vec2<i32>(-1048576); // outside of every picture
     }
 
-    var sum: array<Sum, SHARE * SIDE * SIDE>;
+    var sum: Sums;
     for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
         for (var i = index; i < TILE * DEPTH / 4u; i += 128u) {
             let m = m0 + i / (DEPTH / 4u);
@@ -67,34 +57,12 @@ fn main(
             right[i] = value;
         }
         workgroupBarrier();
-        for (var share = 0u; share < SHARE; share++) {
-            let block = share * subgroups + subgroup;
-            if block < BLOCKS {
-                for (var k = 0u; k < DEPTH; k += MATRIX) {
-                    for (var i = 0u; i < SIDE; i++) {
-                        let b_part = coopLoadT<Right>(&right[k * TILE + block % 2u * BLOCK + i * MATRIX], TILE);
-                        for (var r = 0u; r < SIDE; r++) {
-                            let a_part = coopLoadT<Left>(&left[(block / 2u * BLOCK + r * MATRIX) * DEPTH + k], DEPTH);
-                            let at = (share * SIDE + r) * SIDE + i;
-                            sum[at] = coopMultiplyAdd(a_part, b_part, sum[at]);
-                        }
-                    }
-                }
-            }
-        }
+        multiply(&sum, subgroup, subgroups);
         workgroupBarrier();
     }
 
     for (var strip = 0u; strip < TILE / BLOCK; strip++) {
-        for (var share = 0u; share < SHARE; share++) {
-            let block = share * subgroups + subgroup;
-            if block < BLOCKS && block % 2u == strip {
-                for (var i = 0u; i < SIDE * SIDE; i++) {
-                    let row = block / 2u * BLOCK + i / SIDE * MATRIX;
-                    coopStoreT(sum[share * SIDE * SIDE + i], &result[row * BLOCK + i % SIDE * MATRIX], BLOCK);
-                }
-            }
-        }
+        lay_out(&sum, strip, subgroup, subgroups);
         workgroupBarrier();
         for (var i = index; i < TILE * BLOCK; i += 128u) {
             let m = m0 + i / BLOCK;

@@ -1,17 +1,6 @@
-// The product of matrices on units that multiply small ones: a workgroup loads tiles that its subgroups share, and a subgroup
-// makes blocks of the result, one if it is 32 invocations wide.
+// The product of matrices on units that multiply small ones.
 //
-// Constants: TILE, 64 rows and columns of a workgroup. 128 invocations; 16 KiB of workgroup memory, 12 KiB for f16.
-
-const DEPTH = 16u; // terms at a time
-const BLOCK = 32u; // rows and columns of a block
-const BLOCKS = 4u;
-const SHARE = 2u; // blocks of a subgroup of 64 invocations, the widest
-const SIDE = BLOCK / MATRIX;
-
-var<workgroup> left: array<Elem, TILE * DEPTH>;
-var<workgroup> right: array<Elem, DEPTH * TILE>;
-var<workgroup> result: array<f32, TILE * BLOCK>; // blocks above one another
+// Constants: TILE, 64 rows and columns of a workgroup.
 
 @compute @workgroup_size(128, 1, 1)
 fn main(
@@ -26,7 +15,7 @@ fn main(
     let m0 = group.y * TILE;
     let n0 = group.x * TILE / 4u / (1u + GATED);
 
-    var sum: array<Sum, SHARE * SIDE * SIDE>;
+    var sum: Sums;
     for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
         for (var i = index; i < TILE * DEPTH / 4u; i += 128u) {
             let m = m0 + i / (DEPTH / 4u);
@@ -47,34 +36,12 @@ fn main(
             }
         }
         workgroupBarrier();
-        for (var share = 0u; share < SHARE; share++) {
-            let block = share * subgroups + subgroup;
-            if block < BLOCKS {
-                for (var k = 0u; k < DEPTH; k += MATRIX) {
-                    for (var i = 0u; i < SIDE; i++) {
-                        let b_part = coopLoadT<Right>(&right[k * TILE + block % 2u * BLOCK + i * MATRIX], TILE);
-                        for (var r = 0u; r < SIDE; r++) {
-                            let a_part = coopLoadT<Left>(&left[(block / 2u * BLOCK + r * MATRIX) * DEPTH + k], DEPTH);
-                            let at = (share * SIDE + r) * SIDE + i;
-                            sum[at] = coopMultiplyAdd(a_part, b_part, sum[at]);
-                        }
-                    }
-                }
-            }
-        }
+        multiply(&sum, subgroup, subgroups);
         workgroupBarrier();
     }
 
     for (var strip = 0u; strip < TILE / BLOCK; strip++) {
-        for (var share = 0u; share < SHARE; share++) {
-            let block = share * subgroups + subgroup;
-            if block < BLOCKS && block % 2u == strip {
-                for (var i = 0u; i < SIDE * SIDE; i++) {
-                    let row = block / 2u * BLOCK + i / SIDE * MATRIX;
-                    coopStoreT(sum[share * SIDE * SIDE + i], &result[row * BLOCK + i % SIDE * MATRIX], BLOCK);
-                }
-            }
-        }
+        lay_out(&sum, strip, subgroup, subgroups);
         workgroupBarrier();
         for (var i = index; i < TILE * BLOCK / 4u; i += 128u) {
             let quad = i % (BLOCK / 4u);

@@ -25,10 +25,10 @@ pub const TILED: Stage = Stage {
 };
 
 /// For adapters that multiply matrices of 8 x 8, `conv2d_matrix.wgsl`.
-pub const MATRIX_8: Stage = matrix("conv2d_matrix_8", &[COMMON, crate::MATRIX_8, MATRIX]);
+pub const MATRIX_8: Stage = matrix("conv2d_matrix_8", &[COMMON, crate::MATRIX_8, crate::MATRIX_COMMON, MATRIX]);
 
 /// For adapters that multiply matrices of 16 x 16, `conv2d_matrix.wgsl`.
-pub const MATRIX_16: Stage = matrix("conv2d_matrix_16", &[COMMON, crate::MATRIX_16, MATRIX]);
+pub const MATRIX_16: Stage = matrix("conv2d_matrix_16", &[COMMON, crate::MATRIX_16, crate::MATRIX_COMMON, MATRIX]);
 
 /// For adapters that are a CPU, and for channels in other numbers than multiples of four, `conv2d_software.wgsl`;
 /// the one with four rows is for no more channels.

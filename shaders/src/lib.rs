@@ -94,6 +94,8 @@ impl Needs {
 const MATRIX_8: &str = include_str!("../matrix_8.wgsl");
 /// For stages that multiply matrices of 16 x 16.
 const MATRIX_16: &str = include_str!("../matrix_16.wgsl");
+/// For stages that make blocks of a product of them.
+const MATRIX_COMMON: &str = include_str!("../matrix_common.wgsl");
 
 /// Name and value of a constant.
 pub type Constant = (&'static str, u32);

@@ -15,10 +15,10 @@ pub const TILED: Stage = Stage {
 };
 
 /// For adapters that multiply matrices of 8 x 8, `matmul_matrix.wgsl`.
-pub const MATRIX_8: Stage = matrix("matmul_matrix_8", &[COMMON, crate::MATRIX_8, MATRIX]);
+pub const MATRIX_8: Stage = matrix("matmul_matrix_8", &[COMMON, crate::MATRIX_8, crate::MATRIX_COMMON, MATRIX]);
 
 /// For adapters that multiply matrices of 16 x 16, `matmul_matrix.wgsl`.
-pub const MATRIX_16: Stage = matrix("matmul_matrix_16", &[COMMON, crate::MATRIX_16, MATRIX]);
+pub const MATRIX_16: Stage = matrix("matmul_matrix_16", &[COMMON, crate::MATRIX_16, crate::MATRIX_COMMON, MATRIX]);
 
 /// For adapters that are a CPU, `matmul_software.wgsl`.
 pub const SOFTWARE: Stage = Stage {
