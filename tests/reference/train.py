@@ -53,7 +53,7 @@ def autoencoder(folder, randn):
     latents = model.encode(image).latent_dist
     decoded = model.decode(latents.mean + latents.std * noise).sample
     edges = sum(F.l1_loss(decoded.diff(dim=axis), image.diff(dim=axis)) for axis in (2, 3))
-    loss = F.l1_loss(decoded, image) + 0.5 * edges + 1e-3 * latents.kl().mean() / latents.mean[0].numel()
+    loss = F.l1_loss(decoded, image) + 0.5 * F.mse_loss(decoded, image) + 0.5 * edges + 1e-3 * latents.kl().mean() / latents.mean[0].numel()
     tensors = {"autoencoder/input/image": image, "autoencoder/input/noise": noise}
     return tensors | step("autoencoder", loss, dict(model.named_parameters()))
 

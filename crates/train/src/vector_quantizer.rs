@@ -59,12 +59,14 @@ impl VectorQuantizer {
     }
 
     /// Moves every code towards the mean of the vectors that chose it (appendix A.1 of the paper), and puts codes that
-    /// hardly any vector chooses on vectors drawn from the batch. Then [`Quantized::codebook_loss`] is not needed.
+    /// hardly any vector chooses on vectors drawn from the batch. Then [`Quantized::codebook_loss`] is not needed. With a
+    /// `decay` of 0 it begins with a first batch.
     ///
     /// # Shapes
     /// - `x`: the input of [`forward`](Self::forward), `indices`: its result
     #[must_use]
     pub fn update(mut self, x: Tensor<4>, indices: Tensor<1, Int>, decay: f64, generator: &mut Generator) -> Self {
+        let autodiff = self.embedding.val().device().is_autodiff();
         let vectors = rows(x).inner();
         let (counts, codes) = (self.counts.val().inner(), self.embedding.val().inner());
         let [number, width] = codes.dims();
@@ -78,8 +80,11 @@ impl VectorQuantizer {
         let drawn: Vec<i32> = drawn.collect();
         let drawn = vectors.select(0, Tensor::from_ints(drawn.as_slice(), &next.device()));
         let dead = share(next.clone()).lower_elem(0.01).expand([number, width]);
-        self.embedding = self.embedding.map(|_| moved.mask_where(dead.clone(), drawn));
-        self.counts = self.counts.map(|_| next.clone().mask_fill(next.lower_elem(0.01), 1.0));
+        let codes = moved.mask_where(dead, drawn);
+        let counts = next.clone().mask_fill(next.lower_elem(0.01), 1.0);
+        let (codes, counts) = if autodiff { (codes.autodiff(), counts.autodiff()) } else { (codes, counts) };
+        self.embedding = self.embedding.map(|_| codes.clone());
+        self.counts = self.counts.map(|_| counts.clone());
         self
     }
 

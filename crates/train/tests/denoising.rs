@@ -1,5 +1,7 @@
 //! Denoising on toys: how well pictures are coded, and whether captions are heard.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::PerBlock;
@@ -21,7 +23,11 @@ fn unet_config() -> UNet2dConditionConfig {
     }
 }
 
-fn unet(config: &UNet2dConditionConfig, device: &Device) -> UNet2dConditionModel {
+/// burn has one source of random numbers for all threads, and tests run side by side.
+fn unet(config: &UNet2dConditionConfig, seed: u64, device: &Device) -> UNet2dConditionModel {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
     config.init(device).expect("the configuration is sound").materialize()
 }
 
@@ -82,7 +88,6 @@ fn bits_per_dimension(model: &UNet2dConditionModel, batch: usize) -> f64 {
 #[test]
 fn a_tiny_ddpm_learns_to_code_bars() {
     let device = Device::flex().autodiff();
-    device.seed(1);
     let config = TrainerConfig {
         steps: 1000,
         learning_rate: 5e-3,
@@ -90,7 +95,7 @@ fn a_tiny_ddpm_learns_to_code_bars() {
         ema_decay: 0.99,
         ..TrainerConfig::default()
     };
-    let mut trainer = Trainer::new(unet(&unet_config(), &device), config);
+    let mut trainer = Trainer::new(unet(&unet_config(), 1, &device), config);
     let before = bits_per_dimension(trainer.averaged(), 16);
     while !trainer.finished() {
         trainer.step(|model, generator| loss(model, generator, 32)).expect("the loss stays finite");
@@ -123,7 +128,6 @@ fn captioned(captions: &[usize], generator: &mut Generator, device: &Device) -> 
 #[test]
 fn a_tiny_model_learns_two_captions() {
     let device = Device::flex().autodiff();
-    device.seed(3);
     let listening = UNet2dConditionConfig {
         down_block_types: ["CrossAttnDownBlock2D", "DownBlock2D"].map(String::from).to_vec(),
         up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D"].map(String::from).to_vec(),
@@ -140,7 +144,7 @@ fn a_tiny_model_learns_two_captions() {
         ema_decay: 0.98,
         ..TrainerConfig::default()
     };
-    let mut trainer = Trainer::new(unet(&listening, &device), config);
+    let mut trainer = Trainer::new(unet(&listening, 3, &device), config);
     while !trainer.finished() {
         let step = trainer.step(|model, generator| {
             let captions: Vec<usize> = generator.rand(16).into_iter().map(|draw| usize::from(draw < 0.5)).collect();

@@ -136,7 +136,7 @@ fn the_autoencoder_agrees_with_diffusers() {
         let mut model = kl.init(&device).expect("diffusers could build it too");
         load(&mut model, &weights.under("kl/weights/"), DType::F32).expect("the weights fit");
         let [image, noise] = ["image", "noise"].map(|name| dump.tensor(&format!("autoencoder/input/{name}"), &device));
-        let loss = AutoencoderLoss { edge: 0.5, kl: 1e-3 }.forward(&model, image, noise);
+        let loss = AutoencoderLoss::default().forward(&model, image, noise);
         assert_close("autoencoder", loss.to_data(), dump.data("autoencoder/output/loss"));
         assert_gradients("autoencoder", &dump, &model, kl.init(&device).expect("as above"), &loss.backward());
     }
