@@ -3,7 +3,6 @@
 //
 // Constants: SILU, 1 where x * sigmoid(x) follows; THREADS.
 
-@group(0) @binding(0) var<storage, read_write> x: array<vec4<Elem>>; // [rows, channels, pixels]
 @group(0) @binding(1) var<storage, read_write> gamma: array<Elem>; // [groups, channels]
 @group(0) @binding(2) var<storage, read_write> beta: array<Elem>; // [groups, channels]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, channels, pixels]
@@ -15,25 +14,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = group.z * 65535u + group.x;
     let channels = sizes[2];
     let pixels4 = sizes[3] / 4u;
-    let length = f32(channels * sizes[3]);
     let quads = select(0u, channels * pixels4, row < sizes[0]);
     let first = row * quads;
-
-    var sum = vec4<f32>();
-    for (var i = index; i < quads; i += THREADS) {
-        sum += vec4<f32>(x[first + i]);
-    }
-    let mean = total(sum, index) / length;
-    var squares = vec4<f32>();
-    for (var i = index; i < quads; i += THREADS) {
-        let distance = vec4<f32>(x[first + i]) - mean;
-        squares += distance * distance;
-    }
-    let scale = inverseSqrt(total(squares, index) / length + bitcast<f32>(sizes[4]));
+    let norm = statistics(first, quads, bitcast<f32>(sizes[4]), index); // mean, one over the deviation
 
     for (var i = index; i < quads; i += THREADS) {
         let channel = row % sizes[1] * channels + i / pixels4;
-        var value = (vec4<f32>(x[first + i]) - mean) * scale * f32(gamma[channel]) + f32(beta[channel]);
+        var value = (vec4<f32>(x[first + i]) - norm.x) * norm.y * f32(gamma[channel]) + f32(beta[channel]);
         if SILU == 1u {
             value = value / (1.0 + exp(-value));
         }

@@ -3,7 +3,6 @@
 //
 // Constants: THREADS.
 
-@group(0) @binding(0) var<storage, read_write> x: array<vec4<Elem>>; // [rows, width]
 @group(0) @binding(1) var<storage, read_write> gamma: array<vec4<Elem>>; // [width]
 @group(0) @binding(2) var<storage, read_write> beta: array<vec4<Elem>>; // [width]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, width]
@@ -13,24 +12,12 @@
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let row = group.z * 65535u + group.x;
-    let width = f32(sizes[1]);
     let quads = select(0u, sizes[1] / 4u, row < sizes[0]);
     let first = row * quads;
-
-    var sum = vec4<f32>();
-    for (var i = index; i < quads; i += THREADS) {
-        sum += vec4<f32>(x[first + i]);
-    }
-    let mean = total(sum, index) / width;
-    var squares = vec4<f32>();
-    for (var i = index; i < quads; i += THREADS) {
-        let distance = vec4<f32>(x[first + i]) - mean;
-        squares += distance * distance;
-    }
-    let scale = inverseSqrt(total(squares, index) / width + bitcast<f32>(sizes[2]));
+    let norm = statistics(first, quads, bitcast<f32>(sizes[2]), index); // mean, one over the deviation
 
     for (var i = index; i < quads; i += THREADS) {
-        let normed = (vec4<f32>(x[first + i]) - mean) * scale;
+        let normed = (vec4<f32>(x[first + i]) - norm.x) * norm.y;
         y[first + i] = vec4<Elem>(normed * vec4<f32>(gamma[i]) + vec4<f32>(beta[i]));
     }
 }
