@@ -113,13 +113,11 @@ impl Diffusion {
     /// # Shapes
     /// - `original`, `noisy`: `[batch, channels, height, width]`
     pub fn posterior(&self, original: Tensor<4>, noisy: Tensor<4>, timesteps: &[usize]) -> Gaussian {
-        let steps = timesteps.iter().map(|&timestep| self.step(timestep));
-        let (of_original, rest): (Vec<f64>, Vec<(f64, f64)>) =
-            steps.map(|step| (step.of_original, (step.of_noisy, step.beta_tilde))).unzip();
-        let (of_noisy, variance): (Vec<f64>, Vec<f64>) = rest.into_iter().unzip();
+        let steps: Vec<Step> = timesteps.iter().map(|&timestep| self.step(timestep)).collect();
         let device = original.device();
-        let mean = original * column(&of_original, &device) + noisy * column(&of_noisy, &device);
-        Gaussian { mean, variance }
+        let of = |weight: fn(&Step) -> f64| column(&steps.iter().map(weight).collect::<Vec<_>>(), &device);
+        let mean = original * of(|step| step.of_original) + noisy * of(|step| step.of_noisy);
+        Gaussian { mean, variance: steps.iter().map(|step| step.beta_tilde).collect() }
     }
 
     /// `p(x_(t-1) | x_t)` of a model's output: the posterior of the `x_0` that it stands for, with the variance sigma^2 = beta or
