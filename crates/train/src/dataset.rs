@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageReader, ImageResult, Rgb, RgbImage};
 use pyrograph_scheduler::Generator;
 use serde::Deserialize;
 
 use crate::TrainError;
+use crate::seeds::mix;
 
 /// Files that list the pictures of a folder, the first that is there: ours, or Hugging Face's `imagefolder`.
 const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
@@ -64,9 +65,9 @@ impl Dataset {
             }
             let Line { file_name, text } = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
             let file = folder.join(file_name);
-            let head = ImageReader::open(&file).and_then(ImageReader::with_guessed_format);
-            let head = head.map_err(image::ImageError::from).and_then(ImageReader::into_dimensions);
-            head.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+            reader(&file)
+                .and_then(ImageReader::into_dimensions)
+                .map_err(|error| failed(format!("{}: {error}", file.display())))?;
             items.push(Item { file, caption: text });
         }
         if items.is_empty() {
@@ -103,12 +104,11 @@ impl Dataset {
         for position in index * batch..(index + 1) * batch {
             let epoch = position / self.len();
             if order.0 != epoch {
-                order = (epoch, shuffled(self.len(), crate::seeds::mix(seed, epoch as u64)));
+                order = (epoch, shuffled(self.len(), mix(seed, epoch as u64)));
             }
             let item = &self.items[order.1[position % self.len()]];
             let mut picture = self.read(&item.file)?;
-            let chance = Generator::new(crate::seeds::mix(!seed, position as u64)).rand(1)[0];
-            if self.mirror && chance < 0.5 {
+            if self.mirror && Generator::new(mix(!seed, position as u64)).rand(1)[0] < 0.5 {
                 image::imageops::flip_horizontal_in_place(&mut picture);
             }
             let channel = |channel: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0);
@@ -121,11 +121,14 @@ impl Dataset {
 
     /// A picture on white ground, its middle cut to a square of the size.
     fn read(&self, file: &Path) -> Result<RgbImage, TrainError> {
-        let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
-        let picture = reader.map_err(image::ImageError::from).and_then(ImageReader::decode);
-        let picture = picture.map_err(|error| TrainError::data(file, error))?;
+        let picture = reader(file).and_then(ImageReader::decode).map_err(|error| TrainError::data(file, error))?;
         Ok(on_white(&picture.resize_to_fill(self.size, self.size, FilterType::CatmullRom)))
     }
+}
+
+/// Of the format that the file's first bytes tell, whatever its name.
+fn reader(file: &Path) -> ImageResult<ImageReader<BufReader<File>>> {
+    Ok(ImageReader::open(file)?.with_guessed_format()?)
 }
 
 fn on_white(picture: &DynamicImage) -> RgbImage {

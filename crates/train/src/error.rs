@@ -33,6 +33,10 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    pub(crate) fn checkpoint(folder: &Path, problem: impl ToString) -> Self {
+        Self::Checkpoint { folder: folder.to_owned(), problem: problem.to_string() }
+    }
+
     pub(crate) fn data(path: &Path, problem: impl ToString) -> Self {
         Self::Data { path: path.to_owned(), problem: problem.to_string() }
     }

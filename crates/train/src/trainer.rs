@@ -136,25 +136,24 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        let failed = |problem: String| TrainError::Checkpoint { folder: folder.to_owned(), problem };
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(parent).map_err(|error| failed(error.to_string()))?;
+        std::fs::create_dir_all(parent).map_err(|error| TrainError::checkpoint(folder, error))?;
         let new = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
-        let new = new.map_err(|error| failed(error.to_string()))?;
+        let new = new.map_err(|error| TrainError::checkpoint(folder, error))?;
         let file = |name| new.path().join(name);
-        self.model.clone().valid().save_file(file(MODEL)).map_err(|error| failed(error.to_string()))?;
-        self.ema.model().clone().save_file(file(AVERAGED)).map_err(|error| failed(error.to_string()))?;
-        self.optimizer.save(file(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
+        self.model.clone().valid().save_file(file(MODEL)).map_err(|error| TrainError::checkpoint(folder, error))?;
+        self.ema.model().clone().save_file(file(AVERAGED)).map_err(|error| TrainError::checkpoint(folder, error))?;
+        self.optimizer.save(file(OPTIMIZER)).map_err(|error| TrainError::checkpoint(folder, error))?;
         let state = State { step: self.step, config: self.config.clone() };
         let state = serde_json::to_string_pretty(&state).expect("numbers are JSON");
-        std::fs::write(file(STATE), state).map_err(|error| failed(error.to_string()))?;
+        std::fs::write(file(STATE), state).map_err(|error| TrainError::checkpoint(folder, error))?;
         // An older checkpoint steps aside until the new one is in its place.
         let old = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
-        let old = old.map_err(|error| failed(error.to_string()))?;
+        let old = old.map_err(|error| TrainError::checkpoint(folder, error))?;
         if folder.exists() {
-            std::fs::rename(folder, old.path().join("old")).map_err(|error| failed(error.to_string()))?;
+            std::fs::rename(folder, old.path().join("old")).map_err(|error| TrainError::checkpoint(folder, error))?;
         }
-        std::fs::rename(new.path(), folder).map_err(|error| failed(error.to_string()))
+        std::fs::rename(new.path(), folder).map_err(|error| TrainError::checkpoint(folder, error))
     }
 
     /// Goes on from a folder that [`save`](Self::save) wrote, with `model` for the structure and the device.
@@ -162,16 +161,19 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// When the folder cannot be read or belongs to another model.
     pub fn resume(model: M, folder: &Path) -> Result<Self, TrainError> {
-        let failed = |problem: String| TrainError::Checkpoint { folder: folder.to_owned(), problem };
-        let state = std::fs::read_to_string(folder.join(STATE)).map_err(|error| failed(error.to_string()))?;
-        let State { step, config } = serde_json::from_str(&state).map_err(|error| failed(error.to_string()))?;
+        let state =
+            std::fs::read_to_string(folder.join(STATE)).map_err(|error| TrainError::checkpoint(folder, error))?;
+        let State { step, config } =
+            serde_json::from_str(&state).map_err(|error| TrainError::checkpoint(folder, error))?;
         let mut trainer = Self::new(model, config);
-        let read = |model: M, name| model.try_load_file(folder.join(name)).map_err(|error| failed(error.to_string()));
+        let read = |model: M, name| {
+            model.try_load_file(folder.join(name)).map_err(|error| TrainError::checkpoint(folder, error))
+        };
         trainer.model = read(trainer.model, MODEL)?;
         let averaged = read(trainer.ema.model().clone(), AVERAGED)?;
         trainer.ema = Ema::new(averaged, trainer.config.ema_decay, step);
         let optimizer = trainer.optimizer.load(folder.join(OPTIMIZER));
-        trainer.optimizer = optimizer.map_err(|error| failed(error.to_string()))?;
+        trainer.optimizer = optimizer.map_err(|error| TrainError::checkpoint(folder, error))?;
         trainer.step = step;
         Ok(trainer)
     }
