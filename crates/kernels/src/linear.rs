@@ -28,5 +28,14 @@ pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D
 /// - `x`: `[batch, tokens, d_input]`
 /// - output: `[batch, tokens, d_output / 2]`
 pub fn geglu(x: Tensor<3>, proj: &Linear) -> Tensor<3> {
-    cpu::geglu(&x, proj).or_else(|| gpu::geglu(&x, proj)).unwrap_or_else(|| reference::gate(linear(x, proj)))
+    cpu::geglu(&x, proj).or_else(|| gpu::geglu(&x, proj)).unwrap_or_else(|| gate(linear(x, proj)))
+}
+
+/// The left half of the columns times the GELU of the right half.
+///
+/// # Shapes
+/// - `x`: `[batch, tokens, 2 width]`
+/// - output: `[batch, tokens, width]`
+fn gate(x: Tensor<3>) -> Tensor<3> {
+    cpu::gate(&x).unwrap_or_else(|| reference::gate(x))
 }

@@ -60,5 +60,5 @@ pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
 /// # Shapes
 /// - `x` and output: `[batch, tokens, width]`
 pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
-    gpu::layer_norm(&x, norm).unwrap_or_else(|| reference::layer_norm(x, norm))
+    cpu::layer_norm(&x, norm).or_else(|| gpu::layer_norm(&x, norm)).unwrap_or_else(|| reference::layer_norm(x, norm))
 }

@@ -1,5 +1,5 @@
 //! Every operation of this crate in the plainest burn operations: what the fast forms are compared with, and what runs
-//! under autodiff.
+//! under autodiff on a GPU.
 
 use burn::nn::conv::Conv2d;
 use burn::nn::{GroupNorm, Linear};

@@ -1,8 +1,11 @@
+mod gradient;
+
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use super::autodiff::{Inputs, track};
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
 use super::math;
 use super::scratch::Scratch;
@@ -28,6 +31,7 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
     if !agree || !complete || q.shape().num_elements() == 0 {
         return None;
     }
+    let inputs = Inputs::new([track(q), track(k), track(v)])?;
     let (query, key, value) = (Heads::new(q)?, Heads::new(k)?, Heads::new(v)?);
     let sizes = Sizes { heads, tokens, keys, head_dim };
     // Neighbouring heads lie side by side, so that joining them afterwards copies nothing.
@@ -43,7 +47,8 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
             }
         });
     });
-    Some(tensor(out, [batch, tokens, heads, head_dim], q).swap_dims(1, 2))
+    let out = tensor(out, [batch, tokens, heads, head_dim], q).swap_dims(1, 2);
+    Some(inputs.record(out, || gradient::AttentionGradient { query, key, value, batch, sizes, mask }))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +60,7 @@ struct Sizes {
 }
 
 /// `[batch, heads, tokens, head_dim]`, however it lies in memory.
+#[derive(Clone, Debug)]
 struct Heads {
     values: Values,
     strides: [usize; 4],
@@ -62,7 +68,10 @@ struct Heads {
 
 impl Heads {
     fn new(x: &Tensor<4>) -> Option<Self> {
-        let values = Values::strided(x)?;
+        Self::of(Values::strided(x)?)
+    }
+
+    fn of(values: Values) -> Option<Self> {
         let strides = values.strides()?;
         Some(Self { values, strides })
     }

@@ -1,6 +1,11 @@
+mod gradient;
+mod input_gradient;
+mod weight_gradient;
+
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
+use super::autodiff::{Inputs, track};
 use super::values::{Values, tensor};
 use super::{im2col, pointwise, winograd};
 use crate::geometry::Geometry;
@@ -8,17 +13,21 @@ use crate::geometry::Geometry;
 /// See [`crate::conv2d`].
 pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
     let geometry = Geometry::new(x.dims(), conv)?;
-    let values = Values::contiguous(x)?;
-    let weight = Values::contiguous(&conv.weight.val())?;
-    let bias = match &conv.bias {
-        Some(bias) => Some(Values::contiguous(&bias.val())?),
+    let (weight, bias) = (conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()));
+    let inputs = Inputs::new([track(x), track(&weight), bias.as_ref().and_then(track)])?;
+    let (values, weight) = (Values::contiguous(x)?, Values::contiguous(&weight)?);
+    let bias = match &bias {
+        Some(bias) => Some(Values::contiguous(bias)?),
         None => None,
     };
     let Geometry { batch, channels_out, size_out: [height, width], .. } = geometry;
     let mut y = vec![0.0; batch * channels_out * height * width];
     convolve(&geometry, &values, &weight, bias.as_deref(), &mut y);
-    Some(tensor(y, [batch, channels_out, height, width], x))
+    let y = tensor(y, [batch, channels_out, height, width], x);
+    Some(inputs.record(y, || gradient::Conv2dGradient { geometry, x: values, weight }))
 }
+
+/// Fills `y`, `[batch, channels_out, height_out, width_out]`, by the algorithm that suits the sizes.
 
 fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if y.is_empty() {

@@ -7,13 +7,13 @@ use super::scratch::Scratch;
 use crate::geometry::Geometry;
 
 /// Output pixels that are worked on at a time, so that their patches stay in the cache.
-const PIXELS: usize = 256;
+pub(super) const PIXELS: usize = 256;
 
 /// Rows of patches per matrix product: a longer sum spills out of the cache.
 const DEPTH: usize = 2048;
 
 /// Gap between rows, so that they do not start in the same cache set when the row length is a power of two.
-const GAP: usize = 16;
+pub(super) const GAP: usize = 16;
 
 /// Any convolution as matrix products: for a block of output pixels, the input patches are written out as the columns
 /// of a matrix, which the weights multiply ([Chellapilla et al.](https://inria.hal.science/inria-00112631)).
@@ -33,7 +33,7 @@ pub(super) fn conv2d(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Optio
 }
 
 /// Fills `patches[channel_in, kernel_row, kernel_column, pixel]`.
-fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>, patches: &mut [f32], stride: usize) {
+pub(super) fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>, patches: &mut [f32], stride: usize) {
     let Geometry { size_in: [height, width], size_out: [height_out, width_out], kernel, .. } = *geometry;
     patches.par_chunks_mut(kernel[0] * kernel[1] * stride).enumerate().for_each(|(channel, patches)| {
         for (tap, patches) in patches.chunks_exact_mut(stride).enumerate() {
@@ -50,19 +50,55 @@ fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>, patches: &
     });
 }
 
+/// Adds `patches[channel_in, kernel_row, kernel_column, pixel]` of some output rows of one picture to the pixels of `x`,
+/// `[channels_in, height, width]`, that they were taken from.
+pub(super) fn add_patches(geometry: &Geometry, patches: &[f32], rows: Range<usize>, x: &mut [f32]) {
+    let Geometry { size_in: [height, width], size_out: [_, width_out], kernel, stride, .. } = *geometry;
+    let (taps, pixels) = (kernel[0] * kernel[1], rows.len() * width_out);
+    for (x, patches) in x.chunks_exact_mut(height * width).zip(patches.chunks_exact(taps * pixels)) {
+        for (tap, patches) in patches.chunks_exact(pixels).enumerate() {
+            let (tap_row, tap_column) = (tap / kernel[1], tap % kernel[1]);
+            let overlap = Overlap::new(geometry, tap_column, width, width_out);
+            for (row, patches) in rows.clone().zip(patches.chunks_exact(width_out)) {
+                let line = (row * stride[0] + tap_row).wrapping_sub(geometry.padding[0]);
+                if line < height {
+                    let x = x[line * width..][..width][overlap.from..].iter_mut().step_by(stride[1]);
+                    x.zip(&patches[overlap.left..][..overlap.inside]).for_each(|(x, value)| *x += value);
+                }
+            }
+        }
+    }
+}
+
+/// Which output pixels of a row see a pixel of the input through one tap of the filter.
+#[derive(Clone, Copy, Debug)]
+struct Overlap {
+    /// Output pixels before the first.
+    left: usize,
+    /// The input pixel of the first.
+    from: usize,
+    /// How many there are.
+    inside: usize,
+}
+
+impl Overlap {
+    fn new(geometry: &Geometry, tap: usize, width_in: usize, width_out: usize) -> Self {
+        let (stride, padding) = (geometry.stride[1], geometry.padding[1]);
+        let left = padding.saturating_sub(tap).div_ceil(stride).min(width_out);
+        let from = (left * stride + tap).saturating_sub(padding).min(width_in);
+        Self { left, from, inside: (width_in - from).div_ceil(stride).min(width_out - left) }
+    }
+}
+
 /// `out[i] = line[i * stride + tap - padding]`, and zero outside of the line.
 fn gather(line: &[f32], tap: usize, geometry: &Geometry, out: &mut [f32]) {
-    let (stride, padding) = (geometry.stride[1], geometry.padding[1]);
-    let left = padding.saturating_sub(tap).div_ceil(stride).min(out.len());
-    let (zeros, out) = out.split_at_mut(left);
-    zeros.fill(0.0);
-    let from = (left * stride + tap).saturating_sub(padding).min(line.len());
-    let inside = (line.len() - from).div_ceil(stride).min(out.len());
-    let (out, zeros) = out.split_at_mut(inside);
-    zeros.fill(0.0);
-    match stride {
+    let Overlap { left, from, inside } = Overlap::new(geometry, tap, line.len(), out.len());
+    out[..left].fill(0.0);
+    out[left + inside..].fill(0.0);
+    let out = &mut out[left..left + inside];
+    match geometry.stride[1] {
         1 => out.copy_from_slice(&line[from..from + inside]),
-        _ => out.iter_mut().zip(line[from..].iter().step_by(stride)).for_each(|(out, value)| *out = *value),
+        stride => out.iter_mut().zip(line[from..].iter().step_by(stride)).for_each(|(out, value)| *out = *value),
     }
 }
 

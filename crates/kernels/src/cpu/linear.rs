@@ -1,18 +1,25 @@
+mod gradient;
+
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use super::autodiff::{Inputs, track};
+use super::gate::gate_tokens;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
-use super::math;
 use super::scratch::Scratch;
 use super::values::{Values, tensor};
-use super::vectorized::vectorized;
 
 /// Tokens whose projection, twice the width, is kept until it is gated.
 const TOKENS: usize = 256;
 
+/// Tokens that the gradient of the bias adds up at a time.
+const GROUP: usize = 64;
+
 /// See [`crate::linear`].
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Tensor<D>> {
+    let bias = layer.bias.as_ref().and_then(|bias| track(&bias.val()));
+    let inputs = Inputs::new([track(x), track(&layer.weight.val()), bias])?;
     let operands = Operands::new(x, layer)?;
     let Operands { d_input, d_output, .. } = operands;
     let mut shape = x.dims();
@@ -22,11 +29,15 @@ pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Te
     y.par_chunks_mut(tokens * d_output).zip(operands.x.par_chunks(tokens * d_input)).for_each(|(y, x)| {
         operands.project(x, y);
     });
-    Some(tensor(y, shape, x))
+    Some(inputs.record(tensor(y, shape, x), || gradient::LinearGradient(operands)))
 }
 
-/// See [`crate::geglu`].
+/// See [`crate::geglu`]. Under autodiff the projection, which its gradient needs, is not thrown away: there it is left to
+/// [`linear`] and [`gate`](super::gate).
 pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
+    if track(x).is_some() {
+        return None;
+    }
     let operands = Operands::new(x, proj)?;
     let ([batch, tokens, d_input], width) = (x.dims(), operands.d_output / 2);
     let mut y = vec![0.0; batch * tokens * width];
@@ -34,11 +45,12 @@ pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
     y.par_chunks_mut(block * width).zip(operands.x.par_chunks(block * d_input)).for_each(|(y, x)| {
         let mut projected = Scratch::new(2 * y.len()); // [tokens, 2 width]
         operands.project(x, &mut projected);
-        gate(&projected, width, y);
+        gate_tokens(&projected, width, y);
     });
     Some(tensor(y, [batch, tokens, width], x))
 }
 
+#[derive(Clone, Debug)]
 struct Operands {
     x: Values,
     weight: Values,
@@ -79,16 +91,5 @@ impl Operands {
         let x = Matrix::new(x, [tokens, d_input], [d_input, 1]);
         let weight = Matrix::new(&self.weight, [d_input, d_output], self.strides);
         gemm(MatrixMut::new(y, [tokens, d_output], d_output), x, weight, previous);
-    }
-}
-
-vectorized! {
-    fn gate(projected: &[f32], width: usize, y: &mut [f32]) {
-        for (y, projected) in y.chunks_exact_mut(width).zip(projected.chunks_exact(2 * width)) {
-            let (values, gates) = projected.split_at(width);
-            for ((y, value), gate) in y.iter_mut().zip(values).zip(gates) {
-                *y = value * math::gelu(*gate);
-            }
-        }
     }
 }

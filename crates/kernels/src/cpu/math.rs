@@ -31,16 +31,37 @@ pub(super) fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// `x * Phi(x)`, with the normal distribution function by Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
+/// The derivative of [`silu`].
+#[inline(always)]
+pub(super) fn silu_slope(x: f32) -> f32 {
+    let sigmoid = 1.0 / (1.0 + exp(-x));
+    sigmoid * (1.0 + x * (1.0 - sigmoid))
+}
+
+/// `x * Phi(x)`.
 #[inline(always)]
 pub(super) fn gelu(x: f32) -> f32 {
+    x * normal(x)
+}
+
+/// The derivative of [`gelu`], `Phi(x) + x Phi'(x)`.
+#[inline(always)]
+pub(super) fn gelu_slope(x: f32) -> f32 {
+    const DENSITY_AT_0: f32 = 0.398_942_3;
+
+    normal(x) + x * DENSITY_AT_0 * exp(-0.5 * x * x)
+}
+
+/// `Phi(x)`, the normal distribution function, by Abramowitz and Stegun 7.1.26 (error below 1.5e-7).
+#[inline(always)]
+fn normal(x: f32) -> f32 {
     const POLYNOMIAL: [f32; 4] = [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6];
 
     let z = x.abs() * FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
     let p = POLYNOMIAL.iter().fold(1.061_405_4, |p, coefficient| p * t + coefficient);
     let half_erfc = 0.5 * p * t * exp(-z * z);
-    x * if x > 0.0 { 1.0 - half_erfc } else { half_erfc }
+    if x > 0.0 { 1.0 - half_erfc } else { half_erfc }
 }
 
 /// The largest value, or `f32::MIN` of none.
@@ -68,6 +89,19 @@ pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
         }
     }
     lanes.into_iter().sum::<f32>() + rest.iter().map(|&value| f(value)).sum::<f32>()
+}
+
+/// The sum of the products of neighbours.
+#[inline(always)]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (x, y) in x.iter().zip(y) {
+        for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane += x * y;
+        }
+    }
+    lanes.into_iter().sum::<f32>() + x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum::<f32>()
 }
 
 #[cfg(test)]

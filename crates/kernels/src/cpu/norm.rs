@@ -1,7 +1,10 @@
+mod gradient;
+
 use burn::nn::GroupNorm;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
+use super::autodiff::{Inputs, track};
 use super::math;
 use super::values::{Values, tensor};
 use super::vectorized::vectorized;
@@ -14,6 +17,7 @@ const RUN: usize = 4096;
 pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {
     let [_, channels, height, width] = x.dims();
     let (Some(gamma), Some(beta)) = (&norm.gamma, &norm.beta) else { return None };
+    let inputs = Inputs::new([track(x), track(&gamma.val()), track(&beta.val())])?;
     let (values, gamma, beta) =
         (Values::contiguous(x)?, Values::contiguous(&gamma.val())?, Values::contiguous(&beta.val())?);
     if x.shape().num_elements() == 0 || channels != norm.num_channels {
@@ -27,7 +31,16 @@ pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation
         let channels = i % norm.num_groups * per_group..(i % norm.num_groups + 1) * per_group;
         normalize(x, y, &gamma[channels.clone()], &beta[channels], area, epsilon, activation);
     });
-    Some(tensor(y, x.dims(), x))
+    let y = tensor(y, x.dims(), x);
+    Some(inputs.record(y, || gradient::GroupNormGradient {
+        x: values,
+        gamma,
+        beta,
+        per_group,
+        area,
+        epsilon,
+        activation,
+    }))
 }
 
 vectorized! {
@@ -57,6 +70,7 @@ vectorized! {
     }
 }
 
+/// The mean of `f` over the values.
 #[inline(always)]
 fn mean(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     x.chunks(RUN).map(|run| f64::from(math::sum(run, &f))).sum::<f64>() / x.len() as f64

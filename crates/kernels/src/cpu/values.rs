@@ -4,19 +4,32 @@ use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
-/// The float32 values of a tensor on the CPU backend, outside autodiff.
-#[derive(Debug)]
+use super::autodiff::track;
+
+/// The float32 values of a tensor on the CPU backend, where they are shared.
+#[derive(Clone, Debug)]
 pub(super) struct Values(FloatTensor<Flex>);
 
 impl Values {
-    /// The values in row-major order; copied only when the tensor is a view or has another float type.
-    pub(super) fn contiguous<const D: usize>(x: &Tensor<D>) -> Option<Self> {
-        Self::strided(x).map(|values| Self(values.0.to_contiguous()))
+    /// Of a float32 tensor.
+    pub(super) fn new(tensor: FloatTensor<Flex>) -> Self {
+        Self(tensor)
     }
 
-    /// The values as they lie in memory, to be read with [`Values::strides`].
+    /// The values in row-major order; copied only when the tensor is a view or has another float type.
+    pub(super) fn contiguous<const D: usize>(x: &Tensor<D>) -> Option<Self> {
+        Self::strided(x).map(Self::into_contiguous)
+    }
+
+    /// The same in row-major order; copied only when they are a view.
+    pub(super) fn into_contiguous(self) -> Self {
+        Self(self.0.to_contiguous())
+    }
+
+    /// The values as they lie in memory, to be read with [`Values::strides`]. Autodiff does not see what is done with them.
     pub(super) fn strided<const D: usize>(x: &Tensor<D>) -> Option<Self> {
-        let x = x.clone().try_into_primitive::<Flex>().ok()?;
+        let plain = x.clone().try_into_primitive::<Flex>();
+        let x = plain.ok().or_else(|| track(x).map(|x| x.into_primitive()))?;
         match x.dtype() {
             DType::F32 => Some(Self(x)),
             DType::F16 | DType::BF16 => {

@@ -1,0 +1,58 @@
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::cpu::gemm::{Matrix, MatrixMut, Previous, gemm};
+use crate::cpu::im2col::{GAP, PIXELS, write_patches};
+use crate::cpu::scratch::Scratch;
+use crate::geometry::Geometry;
+
+/// The gradient of a convolution's weight, `[channels_out, channels_in, height, width]`, from that of its output: the
+/// matrix product of the output's gradient and the input's patches, over all pixels of all pictures.
+pub(super) fn weight_gradient(geometry: &Geometry, x: &[f32], output: &[f32]) -> Vec<f32> {
+    let Geometry { batch, channels_in, channels_out, size_out: [height, _], kernel, .. } = *geometry;
+    let len = channels_out * channels_in * kernel[0] * kernel[1];
+    let rows = batch * height; // output rows of all pictures, one after the other
+    let share = rows.div_ceil(rayon::current_num_threads()).max(1);
+    let shares: Vec<usize> = (0..rows).step_by(share).collect();
+    let sums = shares.into_par_iter().map(|first| {
+        let mut sum = vec![0.0; len];
+        add_rows(geometry, x, output, first..(first + share).min(rows), &mut sum);
+        sum
+    });
+    let add = |mut a: Vec<f32>, b: Vec<f32>| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        a
+    };
+    sums.collect::<Vec<_>>().into_iter().reduce(add).unwrap_or_else(|| vec![0.0; len])
+}
+
+/// Adds the part of some output rows.
+fn add_rows(geometry: &Geometry, x: &[f32], output: &[f32], rows: Range<usize>, sum: &mut [f32]) {
+    let Geometry { channels_in, channels_out, size_out: [_, width], kernel, .. } = *geometry;
+    let depth = channels_in * kernel[0] * kernel[1];
+    let rows_per_block = PIXELS.div_ceil(width).min(rows.len());
+    let stride = rows_per_block * width + GAP;
+    let mut patches = Scratch::new(depth * stride);
+    let mut block_output = Scratch::new(channels_out * stride);
+    for first in rows.clone().step_by(rows_per_block) {
+        let block = first..(first + rows_per_block).min(rows.end);
+        let pixels = block.len() * width;
+        write_patches(geometry, x, block.clone(), &mut patches, stride);
+        gather_rows(geometry, output, block, &mut block_output, stride);
+        let lhs = Matrix::new(&block_output, [channels_out, pixels], [stride, 1]);
+        let rhs = Matrix::new(&patches, [pixels, depth], [1, stride]);
+        gemm(MatrixMut::new(sum, [channels_out, depth], depth), lhs, rhs, Previous::Add);
+    }
+}
+
+/// Fills `block[channel_out, pixel]` with rows of `output`, `[batch, channels_out, height, width]`.
+fn gather_rows(geometry: &Geometry, output: &[f32], rows: Range<usize>, block: &mut [f32], stride: usize) {
+    let Geometry { channels_out, size_out: [height, width], .. } = *geometry;
+    for (channel, block) in block.chunks_exact_mut(stride).enumerate() {
+        for (row, block) in rows.clone().zip(block.chunks_exact_mut(width)) {
+            let line = ((row / height * channels_out + channel) * height + row % height) * width;
+            block.copy_from_slice(&output[line..line + width]);
+        }
+    }
+}
