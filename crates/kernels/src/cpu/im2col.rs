@@ -34,15 +34,19 @@ pub(super) fn conv2d(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Optio
 
 /// Fills `patches[channel_in, kernel_row, kernel_column, pixel]`.
 pub(super) fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>, patches: &mut [f32], stride: usize) {
-    let Geometry { size_in: [height, width], size_out: [height_out, width_out], kernel, .. } = *geometry;
+    let Geometry { size_in: [height, width], size_out: [height_out, width_out], kernel, stride: steps, .. } = *geometry;
+    // The picture of every row and the input line under its first tap: divisions are slow.
+    let lines: Vec<_> = block.map(|row| (row / height_out, row % height_out * steps[0])).collect();
     patches.par_chunks_mut(kernel[0] * kernel[1] * stride).enumerate().for_each(|(channel, patches)| {
         for (tap, patches) in patches.chunks_exact_mut(stride).enumerate() {
             let (tap_row, tap_column) = (tap / kernel[1], tap % kernel[1]);
-            for (row, patches) in block.clone().zip(patches.chunks_exact_mut(width_out)) {
-                let line = (row % height_out * geometry.stride[0] + tap_row).wrapping_sub(geometry.padding[0]);
-                let plane = geometry.plane(x, row / height_out, channel);
+            let overlap = Overlap::new(geometry, tap_column, width, width_out);
+            for (&(image, line), patches) in lines.iter().zip(patches.chunks_exact_mut(width_out)) {
+                let line = (line + tap_row).wrapping_sub(geometry.padding[0]);
                 match line < height {
-                    true => gather(&plane[line * width..][..width], tap_column, geometry, patches),
+                    true => {
+                        gather(&geometry.plane(x, image, channel)[line * width..][..width], overlap, steps[1], patches)
+                    }
                     false => patches.fill(0.0),
                 }
             }
@@ -90,15 +94,14 @@ impl Overlap {
     }
 }
 
-/// `out[i] = line[i * stride + tap - padding]`, and zero outside of the line.
-fn gather(line: &[f32], tap: usize, geometry: &Geometry, out: &mut [f32]) {
-    let Overlap { left, from, inside } = Overlap::new(geometry, tap, line.len(), out.len());
+/// The values of `line` that the output pixels see through one tap, and zero for those that see none.
+fn gather(line: &[f32], Overlap { left, from, inside }: Overlap, stride: usize, out: &mut [f32]) {
     out[..left].fill(0.0);
     out[left + inside..].fill(0.0);
     let out = &mut out[left..left + inside];
-    match geometry.stride[1] {
+    match stride {
         1 => out.copy_from_slice(&line[from..from + inside]),
-        stride => out.iter_mut().zip(line[from..].iter().step_by(stride)).for_each(|(out, value)| *out = *value),
+        _ => out.iter_mut().zip(line[from..].iter().step_by(stride)).for_each(|(out, value)| *out = *value),
     }
 }
 

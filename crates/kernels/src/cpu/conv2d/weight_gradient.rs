@@ -49,10 +49,11 @@ fn add_rows(geometry: &Geometry, x: &[f32], output: &[f32], rows: Range<usize>, 
 /// Fills `block[channel_out, pixel]` with rows of `output`, `[batch, channels_out, height, width]`.
 fn gather_rows(geometry: &Geometry, output: &[f32], rows: Range<usize>, block: &mut [f32], stride: usize) {
     let Geometry { channels_out, size_out: [height, width], .. } = *geometry;
+    // Where every row begins in the first channel.
+    let lines: Vec<_> = rows.map(|row| (row / height * channels_out * height + row % height) * width).collect();
     for (channel, block) in block.chunks_exact_mut(stride).enumerate() {
-        for (row, block) in rows.clone().zip(block.chunks_exact_mut(width)) {
-            let line = ((row / height * channels_out + channel) * height + row % height) * width;
-            block.copy_from_slice(&output[line..line + width]);
+        for (line, block) in lines.iter().zip(block.chunks_exact_mut(width)) {
+            block.copy_from_slice(&output[line + channel * height * width..][..width]);
         }
     }
 }
