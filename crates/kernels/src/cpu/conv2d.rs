@@ -28,7 +28,6 @@ pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
 }
 
 /// Fills `y`, `[batch, channels_out, height_out, width_out]`, by the algorithm that suits the sizes.
-
 fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if y.is_empty() {
         return;

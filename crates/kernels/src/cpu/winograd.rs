@@ -19,6 +19,7 @@
 mod filter;
 mod input;
 mod output;
+mod weight_gradient;
 
 use std::ops::Range;
 
@@ -27,6 +28,8 @@ use rayon::prelude::*;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
 use super::scratch::Scratch;
 use crate::geometry::Geometry;
+
+pub(super) use weight_gradient::{pays as weight_gradient_pays, weight_gradient};
 
 /// Places in the 4x4 grid.
 const PLACES: usize = 16;

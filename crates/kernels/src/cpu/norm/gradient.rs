@@ -33,7 +33,7 @@ impl Gradient<3> for GroupNormGradient {
         groups.enumerate().for_each(|(i, (((of_x, sums), output), x))| {
             let first = i * per_group % channels;
             let weights = [&self.gamma[first..][..per_group], &self.beta[first..][..per_group]];
-            differentiate(x, output, weights, area, self.epsilon, self.activation, sums, of_x);
+            differentiate(x, output, weights, self.epsilon, self.activation, sums, of_x);
         });
         let sum = |which: usize| {
             let channel = |channel| sums[channel..].iter().step_by(channels).map(|sums| sums[which]).sum();
@@ -52,12 +52,12 @@ vectorized! {
         x: &[f32],
         output: &[f32],
         weights: [&[f32]; 2],
-        area: usize,
         epsilon: f64,
         activation: Activation,
         sums: &mut [[f32; 2]],
         of_x: &mut [f32],
     ) {
+        let area = x.len() / sums.len();
         let average = mean(x, |value| value) as f32;
         let variance = mean(x, |value| (value - average) * (value - average));
         let scale = 1.0 / (variance + epsilon).sqrt();
