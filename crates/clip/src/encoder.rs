@@ -3,16 +3,17 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_kernels::{LayerNorm, Mask, attention, gelu, layer_norm, linear, linear_add, quick_gelu};
 
-use crate::{ClipTextConfig, HiddenAct};
+use crate::HiddenAct;
+use crate::encoder_config::EncoderConfig;
 
-/// The stack of transformer blocks.
+/// The stack of transformer blocks, the same in both towers but for the mask.
 #[derive(Module, Debug)]
 pub(crate) struct Encoder {
     layers: Vec<EncoderLayer>,
 }
 
 impl Encoder {
-    pub(crate) fn new(config: &ClipTextConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &EncoderConfig, device: &Device) -> Self {
         Self { layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::new(config, device)).collect() }
     }
 
@@ -41,7 +42,7 @@ pub(crate) struct EncoderLayer {
 }
 
 impl EncoderLayer {
-    fn new(config: &ClipTextConfig, device: &Device) -> Self {
+    fn new(config: &EncoderConfig, device: &Device) -> Self {
         Self {
             self_attn: SelfAttention::new(config, device),
             layer_norm1: config.init_layer_norm(device),
@@ -56,7 +57,7 @@ impl EncoderLayer {
     }
 }
 
-/// Self-attention in which a token sees those before it ([Vaswani et al.](https://arxiv.org/abs/1706.03762)).
+/// Self-attention ([Vaswani et al.](https://arxiv.org/abs/1706.03762)).
 #[derive(Module, Debug)]
 pub(crate) struct SelfAttention {
     q_proj: Linear,
@@ -64,10 +65,12 @@ pub(crate) struct SelfAttention {
     v_proj: Linear,
     out_proj: Linear,
     heads: usize,
+    #[module(skip)]
+    mask: Mask,
 }
 
 impl SelfAttention {
-    fn new(config: &ClipTextConfig, device: &Device) -> Self {
+    fn new(config: &EncoderConfig, device: &Device) -> Self {
         let projection = || LinearConfig::new(config.hidden_size, config.hidden_size).init(device);
         Self {
             q_proj: projection(),
@@ -75,6 +78,7 @@ impl SelfAttention {
             v_proj: projection(),
             out_proj: projection(),
             heads: config.num_attention_heads,
+            mask: config.mask,
         }
     }
 
@@ -83,7 +87,7 @@ impl SelfAttention {
         let q = self.split_heads(linear(x.clone(), &self.q_proj)); // [batch, heads, tokens, head_dim]
         let k = self.split_heads(linear(x.clone(), &self.k_proj));
         let v = self.split_heads(linear(x, &self.v_proj));
-        let y = attention(q, k, v, Mask::Causal);
+        let y = attention(q, k, v, self.mask);
         linear_add(merge_heads(y), &self.out_proj, residual)
     }
 
@@ -108,7 +112,7 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
-    fn new(config: &ClipTextConfig, device: &Device) -> Self {
+    fn new(config: &EncoderConfig, device: &Device) -> Self {
         Self {
             fc1: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
             fc2: LinearConfig::new(config.intermediate_size, config.hidden_size).init(device),

@@ -1,18 +1,29 @@
-//! CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)) for pyrograph: the BPE tokenizer and the text tower.
+//! CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)) for pyrograph: the BPE tokenizer and the two towers.
 //!
 //! [`Tokenizer`] turns a prompt into ids, [`ClipTextModel`] turns ids into the hidden states that condition the UNet.
-//! Neither reads a file: they are given contents, and tensors by name.
+//! [`ClipVisionModel`] reads pictures, and [`ClipModel`] says how well pictures and texts go together. None reads a file:
+//! they are given contents, and tensors by name.
 
+mod clip_config;
+mod clip_model;
 mod encoder;
+mod encoder_config;
 mod error;
 mod text_config;
 mod text_model;
 mod tokenizer;
 mod tokenizer_config;
+mod vision_config;
+mod vision_model;
 mod vocabulary;
 
+pub use clip_config::ClipConfig;
+pub use clip_model::{ClipModel, cosine_similarity};
+pub use encoder_config::HiddenAct;
 pub use error::Error;
-pub use text_config::{ClipTextConfig, HiddenAct};
+pub use text_config::ClipTextConfig;
 pub use text_model::{ClipTextModel, ClipTextOutput};
 pub use tokenizer::{Encoding, Tokenizer};
 pub use tokenizer_config::TokenizerConfig;
+pub use vision_config::ClipVisionConfig;
+pub use vision_model::ClipVisionModel;

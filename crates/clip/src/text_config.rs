@@ -1,13 +1,11 @@
-use std::ops::RangeInclusive;
-
-use burn::nn::EmbeddingConfig;
 use burn::tensor::Device;
-use pyrograph_kernels::LayerNorm;
+use pyrograph_kernels::Mask;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::encoder::Encoder;
+use crate::encoder_config::{EncoderConfig, in_range};
 use crate::text_model::{ClipTextEmbeddings, ClipTextModel};
+use crate::{Error, HiddenAct};
 
 /// The sizes of a text tower, `text_encoder/config.json` of diffusers folders.
 ///
@@ -36,16 +34,6 @@ pub struct ClipTextConfig {
     pub eos_token_id: u32,
     /// Width of the space that text and images share; Stable Diffusion does not enter it. Default 512.
     pub projection_dim: Option<usize>,
-}
-
-/// The activation inside the MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HiddenAct {
-    /// `x sigmoid(1.702 x)`: OpenAI's CLIP, and Stable Diffusion 1.
-    QuickGelu,
-    /// The exact GELU: OpenCLIP, and Stable Diffusion 2.
-    Gelu,
 }
 
 impl Default for ClipTextConfig {
@@ -83,51 +71,40 @@ impl ClipTextConfig {
     /// # Errors
     /// Names the first field that is out of range, and its range.
     pub fn validate(&self) -> Result<(), Error> {
-        in_range("vocab_size", self.vocab_size, 1..=1 << 24)?;
-        in_range("hidden_size", self.hidden_size, 1..=1 << 16)?;
-        in_range("intermediate_size", self.intermediate_size, 1..=1 << 20)?;
-        in_range("num_hidden_layers", self.num_hidden_layers, 1..=1024)?;
-        in_range("num_attention_heads", self.num_attention_heads, 1..=self.hidden_size)?;
-        in_range("max_position_embeddings", self.max_position_embeddings, 2..=1 << 16)?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let expected = format!("a divisor of hidden_size {} is expected", self.hidden_size);
-            return Err(field_error("num_attention_heads", self.num_attention_heads.to_string(), expected));
-        }
-        if !(0.0..=1.0).contains(&self.layer_norm_eps) {
-            let expected = "a number from 0 to 1 is expected".to_owned();
-            return Err(field_error("layer_norm_eps", self.layer_norm_eps.to_string(), expected));
-        }
-        Ok(())
+        self.validate_in("text_encoder/config.json")
+    }
+
+    /// The same for the configuration in another file.
+    pub(crate) fn validate_in(&self, file: &'static str) -> Result<(), Error> {
+        in_range(file, "vocab_size", self.vocab_size, 1..=1 << 24)?;
+        in_range(file, "max_position_embeddings", self.max_position_embeddings, 2..=1 << 16)?;
+        self.encoder().validate(file)
     }
 
     /// A text tower whose parameters take their random values when they are first used, so that a model which is
     /// loaded never makes them.
     pub fn init(&self, device: &Device) -> ClipTextModel {
-        let embedding = |rows| EmbeddingConfig::new(rows, self.hidden_size).init(device);
+        let encoder = self.encoder();
         ClipTextModel {
             embeddings: ClipTextEmbeddings {
-                token_embedding: embedding(self.vocab_size),
-                position_embedding: embedding(self.max_position_embeddings),
+                token_embedding: encoder.init_embedding(self.vocab_size, device),
+                position_embedding: encoder.init_embedding(self.max_position_embeddings, device),
             },
-            encoder: Encoder::new(self, device),
-            final_layer_norm: self.init_layer_norm(device),
+            encoder: Encoder::new(&encoder, device),
+            final_layer_norm: encoder.init_layer_norm(device),
             eos_token_id: self.eos_token_id,
         }
     }
 
-    pub(crate) fn init_layer_norm(&self, device: &Device) -> LayerNorm {
-        LayerNorm::new(self.hidden_size, self.layer_norm_eps, device)
+    fn encoder(&self) -> EncoderConfig {
+        EncoderConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            hidden_act: self.hidden_act,
+            layer_norm_eps: self.layer_norm_eps,
+            mask: Mask::Causal,
+        }
     }
-}
-
-fn in_range(field: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), Error> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let expected = format!("{} to {} is possible", range.start(), range.end());
-    Err(field_error(field, value.to_string(), expected))
-}
-
-fn field_error(field: &'static str, value: String, expected: String) -> Error {
-    Error::Field { file: "text_encoder/config.json", field, value, expected }
 }
