@@ -21,16 +21,18 @@ impl Component {
     /// # Errors
     /// When either is missing or broken.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        Self::open_as(folder, current_name)
+    }
+
+    /// The same with `rename` to say what a tensor is called, or that it is no weight.
+    pub(crate) fn open_as(folder: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Self, CheckpointError> {
         let config = folder.join("config.json");
         if !config.is_file() {
             return Err(CheckpointError::missing(folder, "has no config.json"));
         }
         let config = files::read_json(&config)?;
         let weights: Arc<dyn Weights> = find_weights(folder)?.into();
-        Ok(Self {
-            config,
-            weights: Box::new(View::new(weights, |name| current_name(name).map(|name| (name, Part::Whole)))),
-        })
+        Ok(Self { config, weights: Box::new(View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)))) })
     }
 }
 
@@ -66,12 +68,15 @@ fn find_weights(folder: &Path) -> Result<Box<dyn Weights>, CheckpointError> {
 const RENAMED: [(&str, &str); 4] =
     [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
 
-/// The present name of a tensor; `None` for the token positions 0, 1, 2, ... that are no weights.
+/// The name as it is; `None` for the token positions 0, 1, 2, ... that are no weights.
+pub(crate) fn weight_name(name: &str) -> Option<String> {
+    (!name.ends_with("position_ids")).then(|| name.to_owned())
+}
+
+/// The present name of a tensor; `None` where it is no weight.
 fn current_name(name: &str) -> Option<String> {
-    if name.ends_with("position_ids") {
-        return None;
-    }
-    let name = name.strip_prefix("text_model.").unwrap_or(name);
+    let name = weight_name(name)?;
+    let name = name.strip_prefix("text_model.").unwrap_or(&name);
     if !name.contains(".attentions.") {
         return Some(name.to_owned());
     }

@@ -2,13 +2,14 @@
 //!
 //! [`Checkpoint::open`] takes what Stable Diffusion 1.x and 2.x come in: a diffusers folder, or one `.safetensors` or `.ckpt` file in the
 //! layout of the original latent-diffusion code. Either way its networks have a `config.json` and tensors under diffusers' names, which
-//! [`load`] puts into a module. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
+//! [`load`] puts into a module. [`ClipCheckpoint::open`] does the same for a CLIP with both towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
 //!
 //! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
 //! without ever calling what they name.
 
 mod cast;
 mod checkpoint;
+mod clip;
 mod component;
 mod error;
 mod files;
@@ -23,6 +24,7 @@ mod view;
 mod weights;
 
 pub use checkpoint::Checkpoint;
+pub use clip::ClipCheckpoint;
 pub use component::Component;
 pub use error::CheckpointError;
 pub use latents::{read_latents, save_tensors};

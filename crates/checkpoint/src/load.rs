@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Shape, Tensor};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use crate::cast::{cast, transpose};
 use crate::{CheckpointError, Dtype, Weights};
@@ -22,7 +22,7 @@ pub struct LoadReport {
 ///
 /// Names are those of the fields, except that burn's `gamma` and `beta` of normalisations are `weight` and `bias` in files, and
 /// shapes are PyTorch's: the matrix of a [`Linear`](burn::nn::Linear) is `[out, in]` there, or a 1x1 convolution's kernel
-/// `[out, in, 1, 1]`.
+/// `[out, in, 1, 1]`. A number without dimensions, as CLIP's `logit_scale` is, fills a parameter of shape `[1]`.
 ///
 /// Names, types and shapes are compared before anything is read. Then one tensor after the other is read, cast, and given
 /// to the module's device; the memory needed is the module in `dtype` and at most three times the largest tensor. A module whose
@@ -123,7 +123,7 @@ impl Check<'_> {
 
     fn fits(&self, found: &[usize], shape: &[usize]) -> bool {
         let matrix = found.strip_suffix(&[1, 1]).filter(|matrix| self.path.is_matrix() && matrix.len() == 2);
-        matrix.unwrap_or(found) == self.wanted(shape)
+        matrix.unwrap_or(found) == self.wanted(shape) || is_scalar(found, shape)
     }
 
     /// The first problem, with the number of the others.
@@ -154,6 +154,11 @@ impl ModuleVisitor for Check<'_> {
     }
 }
 
+/// Whether a number without dimensions stands in the file for a parameter of one element: burn has no tensors without.
+fn is_scalar(found: &[usize], shape: &[usize]) -> bool {
+    found.is_empty() && shape == [1]
+}
+
 /// Replaces parameters, up to the first error.
 struct Fill<'a> {
     path: Path,
@@ -170,6 +175,10 @@ impl Fill<'_> {
         let mut data = cast(self.weights.read(&name)?, self.dtype).map_err(wrong)?;
         if self.path.is_matrix() {
             data = transpose(data, [shape[1], shape[0]]).map_err(wrong)?;
+        }
+        if is_scalar(data.shape(), &shape) {
+            let (bytes, _, dtype) = data.into_parts();
+            data = TensorData::try_from_bytes(bytes, shape.clone(), dtype).map_err(|error| wrong(error.to_string()))?;
         }
         if *data.shape() != shape {
             return Err(wrong(format!("was read with the shape {:?} instead of {shape:?}", data.shape())));

@@ -1,0 +1,41 @@
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::component::weight_name;
+use crate::{CheckpointError, Component, TokenizerSource, files};
+
+/// A CLIP with both towers in the folder that transformers' `CLIPModel.save_pretrained` writes.
+#[derive(Debug)]
+pub struct ClipCheckpoint {
+    /// Both towers and their projections. Here the names are whole: `text_model.` and `vision_model.` say which tower.
+    pub model: Component,
+    /// The vocabulary and its special tokens.
+    pub tokenizer: TokenizerSource,
+    /// `preprocessor_config.json`, how pictures are prepared.
+    pub preprocessor_config: Option<Value>,
+}
+
+impl ClipCheckpoint {
+    /// Opens the folder: `config.json`, the weights (`model.safetensors`, `pytorch_model.bin`), and beside them the files
+    /// of tokenizer and picture processor, which need not be there.
+    ///
+    /// # Errors
+    /// When a file is missing or broken, or it is a text tower alone.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        folder.metadata().map_err(CheckpointError::io(folder))?;
+        let model = Component::open_as(folder, weight_name)?;
+        let config = folder.join("config.json");
+        let towers = ["text_config", "vision_config"];
+        if let Some(absent) = towers.iter().find(|tower| !model.config[**tower].is_object()) {
+            let problem = format!("has no `{absent}`; the configuration of a CLIP with both towers is expected");
+            return Err(CheckpointError::format(&config.display().to_string(), problem));
+        }
+        let preprocessor = folder.join("preprocessor_config.json");
+        Ok(Self {
+            tokenizer: TokenizerSource::open(folder, &model.config["text_config"])?,
+            preprocessor_config: preprocessor.is_file().then(|| files::read_json(&preprocessor)).transpose()?,
+            model,
+        })
+    }
+}
