@@ -40,6 +40,14 @@ pub enum Error {
     /// The tokenizer's files or the text encoder's configuration are wrong.
     #[error("text encoder: {0}")]
     Text(#[from] pyrograph_clip::Error),
+    /// A CLIP's configuration or how it wants its pictures is wrong.
+    #[error("{folder}: {cause}")]
+    Clip {
+        /// The model.
+        folder: PathBuf,
+        /// The file and the key at fault.
+        cause: pyrograph_clip::Error,
+    },
     /// The scheduler's configuration is wrong, or does not allow what was asked for.
     #[error("scheduler: {0}")]
     Scheduler(#[from] SchedulerError),
@@ -65,6 +73,14 @@ pub enum Error {
         /// The stage.
         stage: &'static str,
         /// What the device says.
+        problem: String,
+    },
+    /// A picture cannot be read.
+    #[error("{path}: {problem}")]
+    Read {
+        /// The picture's file.
+        path: PathBuf,
+        /// Why not.
         problem: String,
     },
     /// A picture cannot be written.

@@ -14,6 +14,8 @@
 //! picture.
 
 mod autoencoder;
+mod clip;
+mod clip_image;
 mod denoising;
 mod device;
 mod error;
@@ -23,6 +25,8 @@ mod request;
 mod stable_diffusion;
 mod text;
 
+pub use clip::Clip;
+pub use clip_image::read_image;
 pub use denoising::{Denoising, Step};
 pub use device::{Adapter, Device, Limits, adapters, device, device_within};
 pub use error::Error;

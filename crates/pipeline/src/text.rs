@@ -19,15 +19,9 @@ impl TextEncoder {
     pub(crate) fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<(Self, LoadReport), Error> {
         let component = &checkpoint.text_encoder;
         let config = ClipTextConfig::from_json(&component.config.to_string())?;
-        let tokenizer = tokenizer(&checkpoint.tokenizer, config.max_position_embeddings)?;
-        if tokenizer.vocab_size() > config.vocab_size {
-            let problem =
-                format!("has {} tokens, but the text encoder knows {}", tokenizer.vocab_size(), config.vocab_size);
-            return Err(Error::request("tokenizer", problem));
-        }
+        let tokenizer = tokenizer(&checkpoint.tokenizer, &config)?;
         let mut model = config.init(device.tensors());
-        let table = (config.vocab_size * config.hidden_size * dtype.size()) as u64;
-        if device.largest_binding().is_some_and(|largest| table > largest) {
+        if table_is_too_large(&config, dtype, device) {
             model = model.with_token_table_on(&burn::tensor::Device::flex());
         }
         let report = load(&mut model, component.weights.as_ref(), dtype)?;
@@ -55,16 +49,22 @@ impl TextEncoder {
     }
 }
 
-/// The checkpoint's tokenizer, whose prompts are no longer than the text encoder's positions.
-fn tokenizer(source: &TokenizerSource, max_position_embeddings: usize) -> Result<Tokenizer, Error> {
+/// Whether the embeddings of all tokens are more than the device can show a shader.
+pub(crate) fn table_is_too_large(config: &ClipTextConfig, dtype: DType, device: &Device) -> bool {
+    let table = (config.vocab_size * config.hidden_size * dtype.size()) as u64;
+    device.largest_binding().is_some_and(|largest| table > largest)
+}
+
+/// The checkpoint's tokenizer, whose prompts are no longer than the text encoder's positions and whose tokens it knows.
+pub(crate) fn tokenizer(source: &TokenizerSource, text_encoder: &ClipTextConfig) -> Result<Tokenizer, Error> {
     let mut config = match source {
         TokenizerSource::Files(files) => {
             TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref())?
         }
         TokenizerSource::Clip { pad_token } => TokenizerConfig::default().with_pad_token(pad_token),
     };
-    config.model_max_length = config.model_max_length.min(max_position_embeddings);
-    Ok(match source {
+    config.model_max_length = config.model_max_length.min(text_encoder.max_position_embeddings);
+    let tokenizer = match source {
         TokenizerSource::Files(TokenizerFiles { vocab_and_merges: Some((vocab, merges)), .. }) => {
             Tokenizer::from_files(vocab, merges, &config)?
         }
@@ -72,5 +72,10 @@ fn tokenizer(source: &TokenizerSource, max_position_embeddings: usize) -> Result
             Tokenizer::from_tokenizer_json(tokenizer, &config)?
         }
         _ => Tokenizer::clip(&config)?,
-    })
+    };
+    let (tokens, known) = (tokenizer.vocab_size(), text_encoder.vocab_size);
+    if tokens > known {
+        return Err(Error::request("tokenizer", format!("has {tokens} tokens, but the text encoder knows {known}")));
+    }
+    Ok(tokenizer)
 }

@@ -1,0 +1,116 @@
+//! How well pictures and texts go together.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor};
+use image::RgbImage;
+use pyrograph_checkpoint::{ClipCheckpoint, load};
+use pyrograph_clip::{ClipConfig, ClipModel, Tokenizer, cosine_similarity};
+
+use crate::clip_image::ImageProcessor;
+use crate::text::{table_is_too_large, tokenizer};
+use crate::{Device, Error};
+
+/// CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)), loaded to a device in float32.
+#[derive(Debug)]
+pub struct Clip {
+    model: ClipModel,
+    tokenizer: Tokenizer,
+    processor: ImageProcessor,
+    device: Device,
+}
+
+/// Texts that the model reads at once.
+const BATCH: usize = 64;
+
+impl Clip {
+    /// Loads a folder as transformers writes it: `config.json`, `model.safetensors` or `pytorch_model.bin`, the
+    /// tokenizer's files, `preprocessor_config.json`. Without the last two it is CLIP's own vocabulary, and CLIP's own
+    /// mean and deviation of pictures.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or describes something else than a CLIP with both towers.
+    pub fn from_path(folder: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
+        let folder = folder.as_ref();
+        let checkpoint = ClipCheckpoint::open(folder)?;
+        let wrong = |cause| Error::Clip { folder: folder.to_owned(), cause };
+        let config = ClipConfig::from_json(&checkpoint.model.config.to_string()).map_err(wrong)?;
+        let channels = config.vision_config.num_channels;
+        if channels != 3 {
+            return Err(Error::request("num_channels", format!("is {channels}; pictures have 3")));
+        }
+        let processor = ImageProcessor::new(checkpoint.preprocessor_config.as_ref(), config.vision_config.image_size)?;
+        let tokenizer = tokenizer(&checkpoint.tokenizer, &config.text_config)?;
+        let mut model = config.init(device.tensors());
+        if table_is_too_large(&config.text_config, DType::F32, device) {
+            model = model.with_token_table_on(&burn::tensor::Device::flex());
+        }
+        load(&mut model, checkpoint.model.weights.as_ref(), DType::F32)?;
+        Ok(Self { model, tokenizer, processor, device: device.clone() })
+    }
+
+    /// The probability of each label, in their order, given that one of them describes the picture. Labels are whole
+    /// texts: the model knows "a photo of a cat" better than "cat".
+    ///
+    /// # Errors
+    /// When there is no label, or what comes out is not finite.
+    pub fn classify<S: AsRef<str>>(&self, image: &RgbImage, labels: &[S]) -> Result<Vec<f64>, Error> {
+        if labels.is_empty() {
+            return Err(Error::request("--labels", "there is none; name what the picture may show"));
+        }
+        let similarity = self.model.similarity(self.image(image)?, self.texts(labels)?); // [1, labels]
+        Ok(softmax(&finite(similarity)?))
+    }
+
+    /// The cosine of the angle between picture and text in the space that they share, from -1 to 1.
+    ///
+    /// # Errors
+    /// When what comes out is not finite.
+    pub fn score(&self, image: &RgbImage, text: &str) -> Result<f64, Error> {
+        Ok(finite(cosine_similarity(self.image(image)?, self.texts(&[text])?))?[0])
+    }
+
+    /// The end of the text that the model cannot see, where it is too long.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenized.
+    pub fn dropped(&self, text: &str) -> Result<Option<String>, Error> {
+        Ok(self.tokenizer.encode(text)?.dropped)
+    }
+
+    /// # Shapes
+    /// `[1, projection_dim]`
+    fn image(&self, image: &RgbImage) -> Result<Tensor<2>, Error> {
+        let tensor = self.processor.tensor(image, &self.device)?;
+        Ok(self.model.image_features(tensor))
+    }
+
+    /// # Shapes
+    /// `[texts, projection_dim]`
+    fn texts<S: AsRef<str>>(&self, texts: &[S]) -> Result<Tensor<2>, Error> {
+        let features = texts.chunks(BATCH).map(|texts| {
+            let ids = texts.iter().map(|text| Ok(self.tokenizer.encode(text.as_ref())?.ids));
+            Ok(self.model.text_features(&ids.collect::<Result<Vec<_>, Error>>()?))
+        });
+        Ok(Tensor::cat(features.collect::<Result<Vec<_>, Error>>()?, 0))
+    }
+}
+
+/// Reads a row back; an error if a value is not finite.
+fn finite(x: Tensor<2>) -> Result<Vec<f64>, Error> {
+    let stage = "CLIP";
+    let failed = |problem: String| Error::Execution { stage, problem };
+    let data = x.try_into_data().map_err(|error| failed(error.to_string()))?;
+    let values = data.try_to_vec::<f32>().map_err(|error| failed(error.to_string()))?;
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Error::NotFinite { stage, advice: "the checkpoint may be broken" });
+    }
+    Ok(values.into_iter().map(f64::from).collect())
+}
+
+fn softmax(logits: &[f64]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let exponentials: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.into_iter().map(|exponential| exponential / sum).collect()
+}
