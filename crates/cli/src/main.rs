@@ -1,8 +1,10 @@
-//! The program `pyrograph`: pictures from text on the command line.
+//! The program `pyrograph`: pictures from text on the command line, and what they show.
 
 mod bench;
+mod classify;
 mod devices;
 mod progress;
+mod score;
 mod txt2img;
 
 use std::io::{Error, ErrorKind};
@@ -23,6 +25,10 @@ enum Command {
     /// Make a picture from a text
     #[command(args_override_self = true)]
     Txt2img(Box<txt2img::Arguments>),
+    /// Say which of some labels describes a picture
+    Classify(classify::Arguments),
+    /// Say how well a text describes a picture: the cosine similarity of CLIP, -1 to 1
+    Score(score::Arguments),
     /// List the adapters that wgpu finds, their limits and features
     Devices,
     /// Measure the stages of one picture and print them as JSON
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Txt2img(arguments) => txt2img::run(&arguments),
+        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Devices => devices::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };
