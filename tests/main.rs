@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod clip;
+mod clip_model;
 mod limits;
 mod pipeline;
 mod support;
