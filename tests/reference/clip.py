@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+import vocabulary
+
 LONG = "a very long sentence about a river, " * 14  # more than 77 tokens
 
 PROMPTS = [
@@ -128,24 +129,14 @@ def dump(folder):
 
 
 def dump_tokens(folder):
-    vocabulary, merges = shipped_vocabulary()
-    tokenizers = {"<|endoftext|>": tokenizer(vocabulary, merges, "<|endoftext|>"), "!": tokenizer(vocabulary, merges, "!")}
+    tokens, merges = vocabulary.shipped()
+    tokenizers = {pad: tokenizer(tokens, merges, pad) for pad in ("<|endoftext|>", "!")}
     prompts = [
         {"prompt": prompt, "ids": {pad: encode(one, prompt) for pad, one in tokenizers.items()}, **cut_off(tokenizers, prompt)}
         for prompt in PROMPTS
     ]
-    digest = hashlib.sha256("".join(f"{token}\n" for token in vocabulary).encode()).hexdigest()
+    digest = hashlib.sha256("".join(f"{token}\n" for token in tokens).encode()).hexdigest()
     write_json(folder / "clip_tokens.json", {"vocabulary_sha256": digest, "prompts": prompts})
-
-
-def shipped_vocabulary():
-    """The published vocab.json and merges.txt, which the default model has."""
-    folder = next(REPOSITORY.glob("assets/**/vocab.json")).parent
-    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
-    lines = (folder / "merges.txt").read_text("utf-8").splitlines()
-    ordered = dict(sorted(vocabulary.items(), key=lambda item: item[1]))
-    assert list(ordered.values()) == list(range(49408))
-    return ordered, [tuple(line.split(" ")) for line in lines if not line.startswith("#version")]
 
 
 def tokenizer(vocabulary, merges, pad):

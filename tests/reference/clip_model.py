@@ -11,11 +11,13 @@ import json
 
 import numpy
 import torch
-from clip import randomise, shipped_vocabulary, tokenizer, write_json
+from clip import randomise, tokenizer, write_json
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+import vocabulary
 
 MERGES = 64
 TEXTS = ["a cat", "the red car", "<|endoftext|>", "a picture of something that is longer than the model can read in one go"]
@@ -75,14 +77,13 @@ def dump(folder):
 
 def write_tokenizer(target):
     """The letters and the first merges of the published vocabulary, and BOS and EOS behind them."""
-    vocabulary, merges = shipped_vocabulary()
-    names = list(vocabulary)
-    names = names[: 512 + MERGES] + names[-2:]
-    vocabulary = {name: number for number, name in enumerate(names)}
-    (target / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False) + "\n", "utf-8")
+    names, merges = vocabulary.shipped()
+    names = [*names][: 512 + MERGES] + [*names][-2:]
+    tokens = {name: number for number, name in enumerate(names)}
+    (target / "vocab.json").write_text(json.dumps(tokens, ensure_ascii=False) + "\n", "utf-8")
     (target / "merges.txt").write_text("".join(f"{left} {right}\n" for left, right in merges[:MERGES]), "utf-8")
     (target / "tokenizer_config.json").write_text(json.dumps({"model_max_length": TEXT["max_position_embeddings"]}) + "\n")
-    text = tokenizer(vocabulary, merges[:MERGES], "<|endoftext|>")
+    text = tokenizer(tokens, merges[:MERGES], "<|endoftext|>")
     text.model_max_length = TEXT["max_position_embeddings"]
     return text
 

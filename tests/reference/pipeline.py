@@ -6,8 +6,6 @@ decoding), and for some cases `<case>/noise` (standard normal, as drawn from the
 
 import functools
 import json
-import os
-import pathlib
 
 import diffusers
 import torch
@@ -16,8 +14,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
 import tiny
-
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+import vocabulary
 
 # name on the command line: (class, settings)
 SCHEDULERS = {
@@ -121,13 +118,9 @@ def pipeline_of(model):
 
 @functools.cache
 def tokenizer(pad_token):
-    """CLIP's tokenizer from the vocabulary that the repository ships, or from the folder in CLIP_TOKENIZER."""
-    folders = [pathlib.Path(os.environ["CLIP_TOKENIZER"])] if "CLIP_TOKENIZER" in os.environ else []
-    folders += sorted(file.parent for file in REPOSITORY.glob("assets/**/vocab.json"))
-    if not folders:
-        raise SystemExit("no vocab.json below assets: put the folder of CLIP's vocab.json and merges.txt in CLIP_TOKENIZER")
-    vocab, merges = (str(folders[0] / file) for file in ("vocab.json", "merges.txt"))
-    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad_token, model_max_length=77)
+    """CLIP's own, with another token to fill up with."""
+    tokens, merges = vocabulary.shipped()
+    return CLIPTokenizer(vocab=tokens, merges=merges, pad_token=pad_token, model_max_length=77)
 
 
 def run(pipe, request):
