@@ -60,7 +60,11 @@ impl Tokenizer {
         Self::new(Vocabulary::from_tokenizer_json(tokenizer_json)?, config)
     }
 
-    fn new(vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
+    /// From tokens and merges.
+    ///
+    /// # Errors
+    /// When a special token of `config` is not in the vocabulary.
+    pub fn new(vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
         let size = vocabulary.ids.len();
         let id = |role, token: &String| {
             let missing = || Error::MissingToken { role, token: token.clone(), size };
@@ -73,6 +77,14 @@ impl Tokenizer {
         let vocab_size = vocabulary.ids.values().max().map_or(0, |&largest| largest as usize + 1);
         let bpe = byte_pair_encoder(vocabulary, config).map_err(Error::Bpe)?;
         Ok(Self { bpe, bos, eos, pad, max_length: config.model_max_length.max(2), vocab_size })
+    }
+
+    /// The tokens of a text in letters, without BOS and EOS.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn tokens(&self, text: &str) -> Result<Vec<String>, Error> {
+        Ok(self.bpe.encode(text, false).map_err(Error::Bpe)?.get_tokens().to_vec())
     }
 
     /// Encodes one prompt. Of a prompt that is too long the first `model_max_length - 2` tokens are kept.

@@ -1,7 +1,9 @@
+use std::fmt;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokenizers::models::bpe::{Merges, Vocab};
 
 use crate::Error;
@@ -9,15 +11,22 @@ use crate::Error;
 /// CLIP's merges, see `assets/README.md`.
 const SHIPPED: &[u8] = include_bytes!("../assets/merges.txt.gz");
 
+/// Before and after every text.
+pub(crate) const SPECIAL: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
+
 /// Tokens with their ids, and the pairs that byte-pair encoding joins, most frequent first.
-pub(crate) struct Vocabulary {
+#[derive(Clone)]
+pub struct Vocabulary {
     pub(crate) ids: Vocab,
     pub(crate) merges: Merges,
 }
 
 impl Vocabulary {
     /// The vocabulary of every published CLIP: 49,408 tokens.
-    pub(crate) fn shipped() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When the shipped file cannot be unpacked, which no platform is known to cause.
+    pub fn shipped() -> Result<Self, Error> {
         let mut text = String::new();
         GzDecoder::new(SHIPPED).read_to_string(&mut text)?;
         let merges: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
@@ -25,14 +34,17 @@ impl Vocabulary {
             .map(String::from)
             .chain(byte_symbols().map(|symbol| format!("{symbol}</w>")))
             .chain(merges.iter().map(|(left, right)| format!("{left}{right}")))
-            .chain(["<|startoftext|>".to_owned(), "<|endoftext|>".to_owned()]);
+            .chain(SPECIAL.map(str::to_owned));
         let ids = tokens.zip(0..).collect();
         let merges = merges.into_iter().map(|(left, right)| (left.to_owned(), right.to_owned())).collect();
         Ok(Self { ids, merges })
     }
 
     /// The contents of `vocab.json` (token to id) and `merges.txt` (two tokens a line).
-    pub(crate) fn from_files(vocab_json: &str, merges_txt: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When a file is malformed, or a merge names unknown tokens.
+    pub fn from_files(vocab_json: &str, merges_txt: &str) -> Result<Self, Error> {
         let ids = serde_json::from_str(vocab_json).map_err(|source| Error::Json { file: "vocab.json", source })?;
         let merges = merges_txt.lines().enumerate().filter(|(_, text)| !text.starts_with("#version"));
         let merges = merges.map(|(index, text)| parse_merge(index + 1, text, &ids)).collect::<Result<_, _>>()?;
@@ -40,7 +52,10 @@ impl Vocabulary {
     }
 
     /// The contents of `tokenizer.json`, the one file that transformers 5 writes.
-    pub(crate) fn from_tokenizer_json(json: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// As [`Self::from_files`].
+    pub fn from_tokenizer_json(json: &str) -> Result<Self, Error> {
         let file: TokenizerJson =
             serde_json::from_str(json).map_err(|source| Error::Json { file: "tokenizer.json", source })?;
         let TokenizerJson { model: BpeJson { vocab: ids, merges } } = file;
@@ -48,11 +63,40 @@ impl Vocabulary {
         let merges = lines.map(|(index, text)| parse_merge(index + 1, &text, &ids)).collect::<Result<_, _>>()?;
         Ok(Self { ids, merges })
     }
+
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// The id of a token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.ids.get(token).copied()
+    }
+
+    /// The contents of `vocab.json` and of `merges.txt`.
+    pub fn to_files(&self) -> (String, String) {
+        let tokens: Map<String, Value> = self.ids.iter().map(|(token, id)| (token.clone(), (*id).into())).collect();
+        let merges: String = self.merges.iter().map(|(left, right)| format!("{left} {right}\n")).collect();
+        (Value::from(tokens).to_string(), format!("#version: 0.2\n{merges}"))
+    }
+}
+
+impl fmt::Debug for Vocabulary {
+    /// Leaves the tokens out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vocabulary({} tokens)", self.len())
+    }
 }
 
 /// A character for every byte, in the order of their ids: printable bytes stand for themselves and come first, the
 /// others are moved above Latin-1 (Radford et al., "Language Models are Unsupervised Multitask Learners").
-fn byte_symbols() -> impl Iterator<Item = char> {
+pub(crate) fn byte_symbols() -> impl Iterator<Item = char> {
     let moved = (0..256 - 188).filter_map(|index| char::from_u32(256 + index));
     ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ').chain(moved)
 }
