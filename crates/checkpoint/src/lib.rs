@@ -2,7 +2,8 @@
 //!
 //! [`Checkpoint::open`] takes what Stable Diffusion 1.x and 2.x come in: a diffusers folder, or one `.safetensors` or `.ckpt` file in the
 //! layout of the original latent-diffusion code. Either way its networks have a `config.json` and tensors under diffusers' names, which
-//! [`load`] puts into a module. [`ClipCheckpoint::open`] does the same for a CLIP with both towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
+//! [`load`] puts into a module and [`save`] takes out of one. [`ClipCheckpoint::open`] does the same for a CLIP with both
+//! towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
 //!
 //! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
 //! without ever calling what they name.
@@ -16,8 +17,10 @@ mod files;
 mod latents;
 mod ldm;
 mod load;
+mod parameter_path;
 mod pickle;
 mod safetensors_file;
+mod save;
 mod sharded;
 mod tokenizer;
 mod view;
@@ -31,6 +34,7 @@ pub use latents::{read_latents, save_tensors};
 pub use load::{LoadReport, load};
 pub use pickle::PickleFile;
 pub use safetensors_file::SafetensorsFile;
+pub use save::save;
 pub use sharded::Sharded;
 pub use tokenizer::{TokenizerFiles, TokenizerSource};
 pub use view::{Part, View};

@@ -6,6 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use crate::cast::{cast, transpose};
+use crate::parameter_path::ParameterPath;
 use crate::{CheckpointError, Dtype, Weights};
 
 /// What loading found besides what it needed.
@@ -36,10 +37,10 @@ pub struct LoadReport {
 /// When `dtype` is no float type.
 pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> Result<LoadReport, CheckpointError> {
     assert!(dtype.is_float(), "weights are loaded as a float type, not as {dtype:?}");
-    let mut check = Check { path: Path::default(), weights, found: BTreeSet::new(), problems: Vec::new() };
+    let mut check = Check { path: ParameterPath::default(), weights, found: BTreeSet::new(), problems: Vec::new() };
     module.visit(&mut check);
     let found = check.finish()?;
-    let mut fill = Fill { path: Path::default(), weights, dtype, error: None };
+    let mut fill = Fill { path: ParameterPath::default(), weights, dtype, error: None };
     let filled = module.clone().map(&mut fill);
     fill.error.map_or(Ok(()), Err)?;
     *module = filled;
@@ -47,50 +48,11 @@ pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> R
     Ok(LoadReport { loaded: found.len(), unused })
 }
 
-/// The place in a module at which a visitor or mapper is.
-#[derive(Default)]
-struct Path {
-    fields: Vec<String>,
-    containers: Vec<String>,
-}
-
-impl Path {
-    fn enter(&mut self, field: &str, container: &str) {
-        self.fields.push(field.to_owned());
-        self.containers.push(container.to_owned());
-    }
-
-    fn exit(&mut self) {
-        self.fields.pop();
-        self.containers.pop();
-    }
-
-    /// The name of the parameter in files. The variants of an enum are no part of it.
-    fn name(&self) -> String {
-        let fields = self.fields.iter().zip(&self.containers);
-        let fields = fields.filter(|(_, container)| !container.starts_with("Enum:")).map(|(field, _)| field.as_str());
-        let mut names: Vec<_> = fields.collect();
-        if let Some(parameter) = names.last_mut() {
-            *parameter = match *parameter {
-                "gamma" => "weight",
-                "beta" => "bias",
-                other => other,
-            };
-        }
-        names.join(".")
-    }
-
-    fn is_matrix(&self) -> bool {
-        self.containers.last().is_some_and(|container| container == "Struct:Linear")
-            && self.fields.last().is_some_and(|field| field == "weight")
-    }
-}
-
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
 
 /// Compares what a module needs with what a file lists.
 struct Check<'a> {
-    path: Path,
+    path: ParameterPath,
     weights: &'a dyn Weights,
     found: BTreeSet<String>,
     problems: Vec<CheckpointError>,
@@ -161,7 +123,7 @@ fn is_scalar(found: &[usize], shape: &[usize]) -> bool {
 
 /// Replaces parameters, up to the first error.
 struct Fill<'a> {
-    path: Path,
+    path: ParameterPath,
     weights: &'a dyn Weights,
     dtype: DType,
     error: Option<CheckpointError>,

@@ -30,8 +30,12 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerSource {
-    /// Reads a `tokenizer` folder; where it has no vocabulary, or is not there, CLIP's own.
-    pub(crate) fn open(folder: &Path, text_encoder: &Value) -> Result<Self, CheckpointError> {
+    /// Reads a `tokenizer` folder; where it has no vocabulary, or is not there, CLIP's own, in the variant that the text
+    /// encoder's configuration tells.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn open(folder: &Path, text_encoder: &Value) -> Result<Self, CheckpointError> {
         let read = |file: &str| files::read_text_if_any(&folder.join(file));
         let files = TokenizerFiles {
             vocab_and_merges: read("vocab.json")?.zip(read("merges.txt")?),
