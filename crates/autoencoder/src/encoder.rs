@@ -20,7 +20,7 @@ pub struct Encoder {
     pub mid_block: MidBlock,
     /// In front of `conv_out`.
     pub conv_norm_out: GroupNorm,
-    /// To mean and log-variance.
+    /// To mean and log-variance, or to what becomes of the nearest codes.
     pub conv_out: Conv2d,
 }
 
@@ -34,8 +34,8 @@ pub struct DownEncoderBlock {
 }
 
 impl Encoder {
-    /// Makes the encoder on `device`.
-    pub fn new(config: &AutoencoderKlConfig, device: &Device) -> Self {
+    /// Makes the encoder on `device`, whose output has `moments` channels.
+    pub fn new(config: &AutoencoderKlConfig, moments: usize, device: &Device) -> Self {
         let channels = &config.block_out_channels;
         let last = channels[channels.len() - 1];
         Self {
@@ -43,7 +43,7 @@ impl Encoder {
             down_blocks: (0..channels.len()).map(|index| DownEncoderBlock::new(config, index, device)).collect(),
             mid_block: MidBlock::new(config, device),
             conv_norm_out: GroupNormConfig::new(config.norm_num_groups, last).with_epsilon(EPSILON).init(device),
-            conv_out: conv_3x3([last, 2 * config.latent_channels], device),
+            conv_out: conv_3x3([last, moments], device),
         }
     }
 

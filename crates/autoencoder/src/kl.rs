@@ -39,7 +39,7 @@ impl AutoencoderKlConfig {
         self.validate()?;
         let latent = self.latent_channels;
         Ok(AutoencoderKl {
-            encoder: Encoder::new(self, device),
+            encoder: Encoder::new(self, 2 * latent, device),
             decoder: Decoder::new(self, device),
             quant_conv: self.use_quant_conv.then(|| conv_1x1([2 * latent, 2 * latent], device)),
             post_quant_conv: self.use_post_quant_conv.then(|| conv_1x1([latent, latent], device)),

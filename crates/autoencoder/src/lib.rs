@@ -1,4 +1,4 @@
-//! Pictures to latents and back: [`AutoencoderKl`] and [`AutoencoderTiny`].
+//! Pictures to latents and back: [`AutoencoderKl`], [`VqModel`] and [`AutoencoderTiny`].
 //!
 //! Pictures are `[batch, 3, height, width]` in -1 ..= 1, latents `[batch, latent_channels, height / f, width / f]`. Every
 //! size comes from `config.json`, every field has its diffusers state-dict name.
@@ -10,6 +10,8 @@ mod kl;
 mod mid;
 mod rows;
 mod tiny;
+mod vector_quantizer;
+mod vq;
 
 pub use config::AutoencoderKlConfig;
 pub use decoder::{Decoder, UpDecoderBlock};
@@ -19,3 +21,5 @@ pub use mid::MidBlock;
 pub use pyrograph_blocks::ConfigError;
 pub use rows::Rows;
 pub use tiny::{AutoencoderTiny, AutoencoderTinyBlock, AutoencoderTinyConfig, TinyLayer, TinyLayers};
+pub use vector_quantizer::{Quantized, VectorQuantizer, map_to_rows};
+pub use vq::{VqModel, VqModelConfig};

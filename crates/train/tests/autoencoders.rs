@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
+use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig, VqModelConfig};
 use pyrograph_scheduler::Generator;
-use pyrograph_train::{AutoencoderLoss, Trainer, TrainerConfig, VectorQuantizer};
+use pyrograph_train::{AutoencoderLoss, CodebookMeans, Trainer, TrainerConfig};
 
 /// A square on a ground, both in one of the eight corners of a cube of colours, 16x16 pixels.
 fn squares(count: usize, generator: &mut Generator, device: &Device) -> Tensor<4> {
@@ -79,36 +79,32 @@ fn a_tiny_kl_autoencoder_learns_squares() {
     assert!(psnr > 11.0, "{psnr} dB; the mean picture has {mean}");
 }
 
-/// An autoencoder whose latents are codes.
-#[derive(Module, Debug)]
-struct Vq {
-    autoencoder: AutoencoderKl,
-    quantizer: VectorQuantizer,
-}
-
 #[test]
 fn a_tiny_vq_autoencoder_learns_squares() {
     let device = Device::flex().autodiff();
-    let (autoencoder, quantizer) =
-        seeded(5, &device, || (autoencoder(&device), VectorQuantizer::new(64, 4, 0.25, &device)));
+    let shared =
+        AutoencoderKlConfig { block_out_channels: vec![16, 32], norm_num_groups: 4, ..AutoencoderKlConfig::default() };
+    let config = VqModelConfig { shared, num_vq_embeddings: 64, vq_embed_dim: None };
+    let mut model = seeded(5, &device, || config.init(&device).expect("the configuration is sound").materialize());
     let mut generator = Generator::new(78);
-    let latents = autoencoder.encode(squares(8, &mut generator, &device), usize::MAX).mode();
-    let indices = quantizer.forward(latents.clone()).indices;
-    let model = Vq { autoencoder, quantizer: quantizer.update(latents, indices, 0.0, &mut generator) };
+    let latents = model.encode(squares(8, &mut generator, &device), usize::MAX);
+    let indices = model.quantize(latents.clone()).indices;
+    let mut first = CodebookMeans::new(&model.quantize, 0.0); // codes begin where latents are
+    model.quantize = first.update(model.quantize, latents, indices, &mut generator);
     let mut trainer = Trainer::new(model, short_run());
     while !trainer.finished() {
         let step = trainer.step(|model, generator| {
             let image = squares(8, generator, &device);
-            let quantized = model.quantizer.forward(model.autoencoder.encode(image.clone(), usize::MAX).mode());
-            let decoded = model.autoencoder.decode(quantized.values, usize::MAX);
+            let quantized = model.quantize(model.encode(image.clone(), usize::MAX));
+            let decoded = model.decode(quantized.values, usize::MAX);
             (decoded - image).square().mean() + quantized.codebook_loss + quantized.commitment_loss
         });
         step.expect("the loss stays finite");
     }
     let image = squares(48, &mut Generator::new(77), &Device::flex());
-    let Vq { autoencoder, quantizer } = trainer.averaged();
-    let quantized = quantizer.forward(autoencoder.encode(image.clone(), usize::MAX).mode());
-    let usage = quantizer.usage(quantized.indices.clone()).into_scalar::<f32>();
-    let (mean, psnr) = (psnr_of_the_mean(&image), psnr(autoencoder.decode(quantized.values, usize::MAX), image));
+    let model = trainer.averaged();
+    let quantized = model.quantize(model.encode(image.clone(), usize::MAX));
+    let usage = model.quantize.usage(quantized.indices.clone()).into_scalar::<f32>();
+    let (mean, psnr) = (psnr_of_the_mean(&image), psnr(model.decode(quantized.values, usize::MAX), image));
     assert!(psnr > 11.0 && usage > 4.0, "{psnr} dB with {usage} of 64 codes; the mean picture has {mean}");
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor, TensorData};
 use pyrograph_autoencoder::AutoencoderKlConfig;
+use pyrograph_autoencoder::VectorQuantizer;
 use pyrograph_checkpoint::{Part, View, Weights, load, open_weights};
 use pyrograph_scheduler::{BetaSchedule, Diffusion, Generator, PredictionType, SchedulerConfig};
-use pyrograph_train::{AutoencoderLoss, VectorQuantizer, Weighting, contrastive_loss, denoising_loss};
+use pyrograph_train::{AutoencoderLoss, Weighting, contrastive_loss, denoising_loss};
 use pyrograph_unet::UNet2dConditionConfig;
 use serde::de::DeserializeOwned;
 
@@ -147,7 +148,7 @@ fn the_codebook_agrees_with_diffusers() {
     let dump = Dump::open("train.safetensors");
     for device in devices() {
         let mut quantizer = VectorQuantizer::new(12, 3, 0.25, &device);
-        quantizer.embedding = Param::from_tensor(dump.tensor("vq/input/embedding", &device));
+        quantizer.embedding.weight = Param::from_tensor(dump.tensor("vq/input/embedding", &device));
         let x: Tensor<4> = dump.tensor("vq/input/x", &device).require_grad();
         let quantized = quantizer.forward(x.clone());
         assert_close("codes", quantized.values.to_data(), dump.data("vq/output/values"));
@@ -158,7 +159,7 @@ fn the_codebook_agrees_with_diffusers() {
         let gradients = loss.backward();
         let of_x = x.grad(&gradients).expect("gradients pass straight through");
         assert_close("vq: gradient of x", of_x.into_data(), dump.data("vq/gradients/x"));
-        let of_codes = quantizer.embedding.val().grad(&gradients).expect("codes have gradients");
+        let of_codes = quantizer.embedding.weight.val().grad(&gradients).expect("codes have gradients");
         assert_close("vq: gradient of codes", of_codes.into_data(), dump.data("vq/gradients/embedding"));
     }
 }

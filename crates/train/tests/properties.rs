@@ -3,8 +3,9 @@
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
+use pyrograph_autoencoder::VectorQuantizer;
 use pyrograph_scheduler::Generator;
-use pyrograph_train::{Ema, ImportanceSampler, TimestepSampler, VectorQuantizer};
+use pyrograph_train::{CodebookMeans, Ema, ImportanceSampler, TimestepSampler};
 
 #[test]
 fn stratified_timesteps_take_every_part() {
@@ -61,15 +62,16 @@ fn running_means_find_clusters() {
     let centres: Tensor<2> = Tensor::from_floats([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], &device);
     let mut generator = Generator::new(4);
     let mut quantizer = VectorQuantizer::new(16, 2, 0.25, &device);
+    let mut means = CodebookMeans::new(&quantizer, 0.9);
     let mut usage = Vec::new();
     for _ in 0..400 {
         let noise = generator.randn_tensor([1, 2, 8, 8], &device) * 0.05;
         let vectors = centres.clone().repeat_dim(0, 16).reshape([1, 8, 8, 2]).permute([0, 3, 1, 2]) + noise;
         let indices = quantizer.forward(vectors.clone()).indices;
         usage.push(quantizer.usage(indices.clone()).into_scalar::<f32>());
-        quantizer = quantizer.update(vectors, indices, 0.9, &mut generator);
+        quantizer = means.update(quantizer, vectors, indices, &mut generator);
     }
-    let codes = quantizer.embedding.val();
+    let codes = quantizer.embedding.weight.val();
     let distances = (codes.unsqueeze_dim::<3>(1) - centres.unsqueeze_dim::<3>(0)).square().sum_dim(2).min_dim(0);
     let furthest = distances.max().into_scalar::<f32>();
     assert!(furthest < 0.01, "a centre is {furthest} from its code");

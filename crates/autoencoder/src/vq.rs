@@ -1,0 +1,92 @@
+//! The autoencoder of VQGAN.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor};
+use pyrograph_blocks::conv_1x1;
+use serde::Deserialize;
+
+use crate::{AutoencoderKlConfig, ConfigError, Decoder, Encoder, Quantized, Rows, VectorQuantizer};
+
+/// The configuration of a [`VqModel`], with diffusers' defaults.
+#[derive(Debug, Clone, Deserialize)]
+pub struct VqModelConfig {
+    /// The keys that it shares with the other autoencoder.
+    #[serde(flatten)]
+    pub shared: AutoencoderKlConfig,
+    /// Codes of the codebook; 256.
+    #[serde(default = "codes")]
+    pub num_vq_embeddings: usize,
+    /// Their width, `latent_channels` if absent.
+    pub vq_embed_dim: Option<usize>,
+}
+
+fn codes() -> usize {
+    256
+}
+
+/// The factor of the commitment loss, diffusers' and the paper's.
+const COMMITMENT: f64 = 0.25;
+
+/// Encodes pictures as vectors of a codebook and decodes those to pictures.
+///
+/// Esser et al. 2021 (<https://arxiv.org/abs/2012.09841>); diffusers' `VQModel`.
+#[derive(Module, Debug)]
+pub struct VqModel {
+    /// Pictures to latents.
+    pub encoder: Encoder,
+    /// To the width of the codes.
+    pub quant_conv: Conv2d,
+    /// The codebook.
+    pub quantize: VectorQuantizer,
+    /// From the width of the codes.
+    pub post_quant_conv: Conv2d,
+    /// Latents to pictures.
+    pub decoder: Decoder,
+}
+
+impl VqModelConfig {
+    /// Makes the autoencoder on `device`; its weights are not computed before they are needed.
+    pub fn init(&self, device: &Device) -> Result<VqModel, ConfigError> {
+        self.shared.validate()?;
+        let latent = self.shared.latent_channels;
+        let width = self.vq_embed_dim.unwrap_or(latent);
+        let sane = |size: usize| (1..=1 << 16).contains(&size);
+        ConfigError::unless(sane(self.num_vq_embeddings), "num_vq_embeddings", "must be a positive number")?;
+        ConfigError::unless(sane(width), "vq_embed_dim", "must be a positive number")?;
+        Ok(VqModel {
+            encoder: Encoder::new(&self.shared, latent, device),
+            quant_conv: conv_1x1([latent, width], device),
+            quantize: VectorQuantizer::new(self.num_vq_embeddings, width, COMMITMENT, device),
+            post_quant_conv: conv_1x1([width, latent], device),
+            decoder: Decoder::new(&self.shared, device),
+        })
+    }
+}
+
+impl VqModel {
+    /// A picture's latents before quantisation.
+    ///
+    /// # Shapes
+    /// `[batch, 3, height, width]` in -1 ..= 1 -> `[batch, vq_embed_dim, height / f, width / f]`
+    pub fn encode(&self, image: Tensor<4>, limit: usize) -> Tensor<4> {
+        self.encoder.forward(Rows::new(image, limit)).conv2d(&self.quant_conv).into_tensor()
+    }
+
+    /// The nearest codes of latents.
+    ///
+    /// # Shapes
+    /// `[batch, vq_embed_dim, height, width]`
+    pub fn quantize(&self, latents: Tensor<4>) -> Quantized {
+        self.quantize.forward(latents)
+    }
+
+    /// The picture of quantised latents, in about -1 ..= 1.
+    ///
+    /// # Shapes
+    /// `[batch, vq_embed_dim, height, width]` -> `[batch, 3, f * height, f * width]`
+    pub fn decode(&self, quantized: Tensor<4>, limit: usize) -> Tensor<4> {
+        let latents = Rows::new(quantized, limit).conv2d(&self.post_quant_conv);
+        self.decoder.forward(latents).into_tensor()
+    }
+}
