@@ -2,14 +2,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, ImageResult, Rgb, RgbImage};
+use image::{DynamicImage, GenericImageView, ImageReader, ImageResult, Rgb, RgbImage};
 use pyrograph_scheduler::Generator;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::TrainError;
 use crate::seeds::mix;
+use crate::{TrainError, Trainer};
 
 /// Files that list the pictures of a folder, the first that is there: ours, or Hugging Face's `imagefolder`.
 const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
@@ -36,6 +38,7 @@ pub struct Batch {
 struct Item {
     file: PathBuf,
     caption: String,
+    labels: Map<String, Value>,
 }
 
 /// A line of a list.
@@ -44,6 +47,8 @@ struct Line {
     file_name: PathBuf,
     #[serde(alias = "caption")]
     text: String,
+    #[serde(flatten)]
+    labels: Map<String, Value>,
 }
 
 impl Dataset {
@@ -63,12 +68,13 @@ impl Dataset {
             if line.trim().is_empty() {
                 continue;
             }
-            let Line { file_name, text } = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+            let Line { file_name, text, labels } =
+                serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
             let file = folder.join(file_name);
             reader(&file)
                 .and_then(ImageReader::into_dimensions)
                 .map_err(|error| failed(format!("{}: {error}", file.display())))?;
-            items.push(Item { file, caption: text });
+            items.push(Item { file, caption: text, labels });
         }
         if items.is_empty() {
             return Err(TrainError::data(&list, "lists no picture"));
@@ -98,32 +104,113 @@ impl Dataset {
     /// # Errors
     /// When a picture cannot be read.
     pub fn batch(&self, index: usize, batch: usize, seed: u64, device: &Device) -> Result<Batch, TrainError> {
-        let mut order = (usize::MAX, Vec::new());
-        let mut pixels = Vec::with_capacity(batch * 3 * (self.size * self.size) as usize);
+        let mut pixels = Vec::new();
         let mut captions = Vec::with_capacity(batch);
-        for position in index * batch..(index + 1) * batch {
-            let epoch = position / self.len();
-            if order.0 != epoch {
-                order = (epoch, shuffled(self.len(), mix(seed, epoch as u64)));
-            }
-            let item = &self.items[order.1[position % self.len()]];
+        for (position, item) in (index * batch..).zip(self.numbers(index, batch, seed)) {
+            let item = &self.items[item];
             let mut picture = self.read(&item.file)?;
             if self.mirror && Generator::new(mix(!seed, position as u64)).rand(1)[0] < 0.5 {
                 image::imageops::flip_horizontal_in_place(&mut picture);
             }
-            let channel = |channel: usize| picture.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0);
-            (0..3).for_each(|c| pixels.extend(channel(c)));
+            pixels.extend(values(&picture));
             captions.push(item.caption.clone());
         }
+        Ok(Batch { images: self.tensor(pixels, device), captions })
+    }
+
+    /// Pictures by their numbers, as they are.
+    ///
+    /// # Shapes
+    /// `[pictures, 3, size, size]` in -1 ..= 1
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    pub fn images(&self, numbers: &[usize], device: &Device) -> Result<Tensor<4>, TrainError> {
+        let mut pixels = Vec::new();
+        for &number in numbers {
+            pixels.extend(values(&self.read(&self.items[number].file)?));
+        }
+        Ok(self.tensor(pixels, device))
+    }
+
+    fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
         let size = self.size as usize;
-        Ok(Batch { images: Tensor::from_data(TensorData::new(pixels, [batch, 3, size, size]), device), captions })
+        let pictures = pixels.len() / (3 * size * size);
+        Tensor::from_data(TensorData::new(pixels, [pictures, 3, size, size]), device)
+    }
+
+    /// What tells this data set from others: the size and the files with their lengths.
+    pub(crate) fn describe(&self) -> impl Iterator<Item = String> {
+        let length = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
+        let files = self.items.iter().map(move |item| format!("{} {}", item.file.display(), length(&item.file)));
+        std::iter::once(self.size.to_string()).chain(files)
+    }
+
+    /// The batches that the trainer's next step wants, one for each accumulation.
+    pub(crate) fn batches_of<M: Module>(
+        &self,
+        trainer: &Trainer<M>,
+        batch: usize,
+        device: &Device,
+    ) -> Result<Vec<Batch>, TrainError> {
+        trainer.batches().map(|index| self.batch(index, batch, trainer.seed(), device)).collect()
+    }
+
+    /// The numbers of the pictures of a [`batch`](Self::batch).
+    pub fn numbers(&self, index: usize, batch: usize, seed: u64) -> Vec<usize> {
+        let mut order = (usize::MAX, Vec::new());
+        let number = |position: usize| {
+            let epoch = position / self.len();
+            if order.0 != epoch {
+                order = (epoch, shuffled(self.len(), mix(seed, epoch as u64)));
+            }
+            order.1[position % self.len()]
+        };
+        (index * batch..(index + 1) * batch).map(number).collect()
+    }
+
+    /// The caption of picture number `index`.
+    pub fn caption(&self, index: usize) -> &str {
+        &self.items[index].caption
+    }
+
+    /// All captions, in the order of the list.
+    pub fn captions(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().map(|item| item.caption.as_str())
+    }
+
+    /// What the list says of picture number `index` beside its name and caption: for evaluation.
+    pub fn label(&self, index: usize, key: &str) -> Option<&Value> {
+        self.items[index].labels.get(key)
+    }
+
+    /// The same for what must be there and be a text.
+    pub(crate) fn text_label(&self, index: usize, key: &str) -> Result<&str, TrainError> {
+        let problem = || TrainError::data(&self.items[index].file, format!("its line in the list has no text `{key}`"));
+        self.label(index, key).and_then(Value::as_str).ok_or_else(problem)
+    }
+
+    /// Picture number `index`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn picture(&self, index: usize) -> Result<RgbImage, TrainError> {
+        self.read(&self.items[index].file)
     }
 
     /// A picture on white ground, its middle cut to a square of the size.
     fn read(&self, file: &Path) -> Result<RgbImage, TrainError> {
         let picture = reader(file).and_then(ImageReader::decode).map_err(|error| TrainError::data(file, error))?;
+        if picture.dimensions() == (self.size, self.size) {
+            return Ok(on_white(&picture));
+        }
         Ok(on_white(&picture.resize_to_fill(self.size, self.size, FilterType::CatmullRom)))
     }
+}
+
+/// The values of a picture's channels, one after the other, in -1 ..= 1.
+fn values(picture: &RgbImage) -> impl Iterator<Item = f32> {
+    (0..3).flat_map(|channel| picture.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0))
 }
 
 /// Of the format that the file's first bytes tell, whatever its name.

@@ -22,6 +22,14 @@ pub enum TrainError {
         /// What the system or the reader says.
         problem: String,
     },
+    /// A run's description asks for something that does not exist.
+    #[error("{place}: {problem}")]
+    Config {
+        /// The file or section at fault.
+        place: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// Pictures or captions cannot be read.
     #[error("{}: {problem}", path.display())]
     Data {
@@ -33,6 +41,10 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    pub(crate) fn config(place: &str, problem: impl Into<String>) -> Self {
+        Self::Config { place: place.to_owned(), problem: problem.into() }
+    }
+
     pub(crate) fn checkpoint(folder: &Path, problem: impl ToString) -> Self {
         Self::Checkpoint { folder: folder.to_owned(), problem: problem.to_string() }
     }

@@ -21,25 +21,38 @@
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
 //! ```
 
+mod codebook;
 mod contrastive;
 mod dataset;
 mod denoising;
+mod discriminator;
 mod ema;
 mod error;
+mod evaluation;
+mod folder;
 mod gradient_clipping;
 mod reconstruction;
+mod runs;
 mod seeds;
 mod timesteps;
 mod trainer;
-mod vector_quantizer;
 
+pub use codebook::CodebookMeans;
 pub use contrastive::contrastive_loss;
 pub use dataset::{Batch, Dataset};
 pub use denoising::{Weighting, denoising_loss};
+pub use discriminator::PatchDiscriminator;
 pub use ema::Ema;
 pub use error::TrainError;
+pub use evaluation::{
+    SceneJudge, Verdict, bits_per_dimension, peak_signal_to_noise, reconstruction, structural_similarity,
+};
 pub use gradient_clipping::clip_gradients;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
+pub use runs::{
+    AdversarialConfig, AutoencoderRun, AutoencoderRunConfig, ClipRun, ClipRunConfig, ClipStartConfig, DataConfig,
+    DdpmRun, DdpmRunConfig, DenoisingConfig, LatentRun, LatentRunConfig, LatentStartConfig, OutputConfig, Run,
+    SamplesConfig, StartConfig, VqRun, VqRunConfig, read_config,
+};
 pub use timesteps::{ImportanceSampler, TimestepSampler};
 pub use trainer::{Trainer, TrainerConfig};
-pub use vector_quantizer::{Quantized, VectorQuantizer};

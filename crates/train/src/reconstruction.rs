@@ -1,8 +1,10 @@
 use burn::tensor::Tensor;
 use pyrograph_autoencoder::{AutoencoderKl, DiagonalGaussian};
+use serde::Deserialize;
 
 /// What the autoencoder minimises: these factors times its terms.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AutoencoderLoss {
     /// Of the picture's mean absolute error.
     pub absolute: f64,
@@ -31,11 +33,20 @@ impl AutoencoderLoss {
     pub fn forward(&self, autoencoder: &AutoencoderKl, image: Tensor<4>, noise: Tensor<4>) -> Tensor<1> {
         let latents = autoencoder.encode(image.clone(), usize::MAX);
         let decoded = autoencoder.decode(latents.sample(noise), usize::MAX);
+        self.of(image, decoded, &latents)
+    }
+
+    /// The same for what the autoencoder has made of the pictures already.
+    pub fn of(&self, image: Tensor<4>, decoded: Tensor<4>, latents: &DiagonalGaussian) -> Tensor<1> {
+        self.of_pictures(image, decoded) + kl_divergence(latents).mean() * self.kl
+    }
+
+    /// The terms that compare pictures, without the divergence.
+    pub fn of_pictures(&self, image: Tensor<4>, decoded: Tensor<4>) -> Tensor<1> {
         let error = decoded.clone() - image.clone();
         error.clone().abs().mean() * self.absolute
             + error.square().mean() * self.square
             + edge_loss(decoded, image) * self.edge
-            + kl_divergence(&latents).mean() * self.kl
     }
 }
 

@@ -1,7 +1,9 @@
 use pyrograph_scheduler::Generator;
+use serde::{Deserialize, Serialize};
 
 /// How the timesteps of a batch are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimestepSampler {
     /// Independently, all with the same probability.
     Uniform,
@@ -23,7 +25,7 @@ impl TimestepSampler {
 
 /// Draws timesteps in proportion to the root of their mean squared loss, by the ten latest of each
 /// (Nichol and Dhariwal, <https://arxiv.org/abs/2102.09672>, section 3.3), which steadies the variational bound.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ImportanceSampler {
     latest: Vec<Vec<f64>>,
 }

@@ -1,11 +1,13 @@
+use std::ops::Range;
 use std::path::Path;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::replace_folder;
 use crate::seeds::mix;
 use crate::{Ema, TrainError, clip_gradients};
 
@@ -29,6 +31,9 @@ pub struct TrainerConfig {
     pub ema_decay: f64,
     /// All random numbers follow from it; 0.
     pub seed: u64,
+    /// Whether activations are computed anew for gradients where that is cheap, instead of being kept: less memory, more
+    /// time. false.
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for TrainerConfig {
@@ -42,11 +47,18 @@ impl Default for TrainerConfig {
             gradient_accumulation: 1,
             ema_decay: 0.999,
             seed: 0,
+            gradient_checkpointing: false,
         }
     }
 }
 
 impl TrainerConfig {
+    /// The device with autodiff.
+    pub fn device(&self, device: &pyrograph::Device) -> Device {
+        let device = device.tensors().clone().autodiff();
+        if self.gradient_checkpointing { device.gradient_checkpointing() } else { device }
+    }
+
     /// The learning rate of a step, counted from 0.
     pub fn learning_rate(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
@@ -105,17 +117,31 @@ impl<M: Module> Trainer<M> {
         self.step >= self.config.steps
     }
 
+    /// The numbers of the batches of the next step, of which there are as many as are accumulated.
+    pub(crate) fn batches(&self) -> Range<usize> {
+        let batches = self.config.gradient_accumulation.max(1);
+        self.step * batches..(self.step + 1) * batches
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.config.seed
+    }
+
+    /// Random numbers for the data of a batch, others than those that its loss gets.
+    pub(crate) fn generator_of_data(&self, batch: usize) -> Generator {
+        Generator::new(mix(!self.config.seed, batch as u64))
+    }
+
     /// Takes a step along the gradient of the mean of what `loss` returns for each accumulated batch; answers with that mean.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] when the loss or a gradient is NaN or infinite; the model is as it was before.
     pub fn step(&mut self, mut loss: impl FnMut(&M, &mut Generator) -> Tensor<1>) -> Result<f64, TrainError> {
-        let batches = self.config.gradient_accumulation.max(1);
         let mut gradients = GradientsAccumulator::new();
         let mut sum = 0.0;
-        for batch in 0..batches {
-            let mut generator = Generator::new(mix(self.config.seed, (self.step * batches + batch) as u64));
-            let loss = loss(&self.model, &mut generator) / batches as f64;
+        for batch in self.batches() {
+            let mut generator = Generator::new(mix(self.config.seed, batch as u64));
+            let loss = loss(&self.model, &mut generator) / self.batches().len() as f64;
             sum += f64::from(loss.to_data().convert::<f32>().try_to_vec::<f32>().expect("a loss is one number")[0]);
             gradients.accumulate(&self.model, GradientsParams::from_grads(loss.backward(), &self.model));
         }
@@ -130,50 +156,54 @@ impl<M: Module> Trainer<M> {
         Ok(sum)
     }
 
+    /// Changes the model between steps by other means than gradients.
+    pub(crate) fn change(&mut self, change: impl FnOnce(M) -> M) {
+        self.model = change(self.model.clone());
+    }
+
     /// Writes weights, averages, optimiser and step to a folder that appears under its name only once it is whole; one that
     /// was there is replaced.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// When the folder cannot be written; one that was there is as it was.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(parent).map_err(|error| TrainError::checkpoint(folder, error))?;
-        let new = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
-        let new = new.map_err(|error| TrainError::checkpoint(folder, error))?;
-        let file = |name| new.path().join(name);
-        self.model.clone().valid().save_file(file(MODEL)).map_err(|error| TrainError::checkpoint(folder, error))?;
-        self.ema.model().clone().save_file(file(AVERAGED)).map_err(|error| TrainError::checkpoint(folder, error))?;
-        self.optimizer.save(file(OPTIMIZER)).map_err(|error| TrainError::checkpoint(folder, error))?;
-        let state = State { step: self.step, config: self.config.clone() };
-        let state = serde_json::to_string_pretty(&state).expect("numbers are JSON");
-        std::fs::write(file(STATE), state).map_err(|error| TrainError::checkpoint(folder, error))?;
-        // An older checkpoint steps aside until the new one is in its place.
-        let old = tempfile::Builder::new().prefix(".checkpoint").tempdir_in(parent);
-        let old = old.map_err(|error| TrainError::checkpoint(folder, error))?;
-        if folder.exists() {
-            std::fs::rename(folder, old.path().join("old")).map_err(|error| TrainError::checkpoint(folder, error))?;
-        }
-        std::fs::rename(new.path(), folder).map_err(|error| TrainError::checkpoint(folder, error))
+        self.save_with(folder, |_| Ok(()))
     }
 
-    /// Goes on from a folder that [`save`](Self::save) wrote, with `model` for the structure and the device.
+    /// The same, with what `more` writes to the new folder.
+    pub(crate) fn save_with(
+        &self,
+        folder: &Path,
+        more: impl FnOnce(&Path) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let failed = |problem: String| TrainError::checkpoint(folder, problem);
+        replace_folder(folder, |new| {
+            let model = self.model.clone().valid().save_file(new.join(MODEL));
+            let averaged = model.and_then(|()| self.ema.model().clone().save_file(new.join(AVERAGED)));
+            let optimizer = averaged.and_then(|()| self.optimizer.save(new.join(OPTIMIZER)));
+            optimizer.map_err(|error| failed(error.to_string()))?;
+            let state = serde_json::to_string(&State { step: self.step }).expect("numbers are JSON");
+            std::fs::write(new.join(STATE), state).map_err(|error| failed(error.to_string()))?;
+            more(new)
+        })
+    }
+
+    /// Goes on from a folder that [`save`](Self::save) wrote, with `model` for the structure and the device. With the same
+    /// configuration the steps to come are those of a run that never stopped.
     ///
     /// # Errors
     /// When the folder cannot be read or belongs to another model.
-    pub fn resume(model: M, folder: &Path) -> Result<Self, TrainError> {
-        let state =
-            std::fs::read_to_string(folder.join(STATE)).map_err(|error| TrainError::checkpoint(folder, error))?;
-        let State { step, config } =
-            serde_json::from_str(&state).map_err(|error| TrainError::checkpoint(folder, error))?;
+    pub fn resume(model: M, config: TrainerConfig, folder: &Path) -> Result<Self, TrainError> {
+        let failed = |problem: String| TrainError::checkpoint(folder, problem);
+        let state = std::fs::read_to_string(folder.join(STATE)).map_err(|error| failed(error.to_string()))?;
+        let State { step } = serde_json::from_str(&state).map_err(|error| failed(error.to_string()))?;
         let mut trainer = Self::new(model, config);
-        let read = |model: M, name| {
-            model.try_load_file(folder.join(name)).map_err(|error| TrainError::checkpoint(folder, error))
-        };
+        let read = |model: M, name| model.try_load_file(folder.join(name)).map_err(|error| failed(error.to_string()));
         trainer.model = read(trainer.model, MODEL)?;
         let averaged = read(trainer.ema.model().clone(), AVERAGED)?;
         trainer.ema = Ema::new(averaged, trainer.config.ema_decay, step);
         let optimizer = trainer.optimizer.load(folder.join(OPTIMIZER));
-        trainer.optimizer = optimizer.map_err(|error| TrainError::checkpoint(folder, error))?;
+        trainer.optimizer = optimizer.map_err(|error| failed(error.to_string()))?;
         trainer.step = step;
         Ok(trainer)
     }
@@ -188,7 +218,6 @@ const STATE: &str = "state.json";
 #[derive(Deserialize, Serialize)]
 struct State {
     step: usize,
-    config: TrainerConfig,
 }
 
 impl<M> std::fmt::Debug for Trainer<M> {

@@ -33,14 +33,14 @@ fn a_resumed_run_takes_the_same_steps() {
     };
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
     let folder = folder.path().join("runs/checkpoint");
-    let mut trainer = Trainer::new(layer(&device), config);
+    let mut trainer = Trainer::new(layer(&device), config.clone());
     trainer.save(&folder).expect("the folder can be written");
     let first: Vec<f64> = (0..30).map(|_| step(&mut trainer)).collect();
     trainer.save(&folder).expect("the older checkpoint is replaced");
     let last: Vec<f64> = (0..30).map(|_| step(&mut trainer)).collect();
     assert!(trainer.finished() && last[29] < 0.05 * first[0], "the loss fell from {} to {}", first[0], last[29]);
 
-    let mut resumed = Trainer::resume(layer(&device), &folder).expect("the folder is whole");
+    let mut resumed = Trainer::resume(layer(&device), config, &folder).expect("the folder is whole");
     assert_eq!(resumed.steps(), 30);
     assert_eq!(last, (0..30).map(|_| step(&mut resumed)).collect::<Vec<f64>>());
     let weights = |trainer: &Trainer<Linear>| trainer.averaged().weight.val().into_data();
@@ -63,7 +63,8 @@ fn a_loss_that_is_no_number_stops_the_run() {
 fn what_is_no_checkpoint_is_named() {
     let folder = tempfile::tempdir().expect("there is a place for temporary files");
     let device = Device::flex().autodiff();
-    let resume = |name: &str| Trainer::resume(layer(&device), &folder.path().join(name)).map(drop);
+    let resume =
+        |name: &str| Trainer::resume(layer(&device), TrainerConfig::default(), &folder.path().join(name)).map(drop);
     let error = resume("gone").expect_err("there is no such folder").to_string();
     assert!(error.contains("gone"), "{error}");
     let trainer = Trainer::new(layer(&device), TrainerConfig::default());

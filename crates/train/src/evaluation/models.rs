@@ -1,0 +1,75 @@
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor};
+use pyrograph::Device;
+use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
+use pyrograph_checkpoint::{Component, load};
+use pyrograph_scheduler::Generator;
+use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{peak_signal_to_noise, structural_similarity};
+use crate::runs::{diffusion, grid, no_text};
+use crate::{Dataset, TrainError};
+
+/// Pictures that go through a network at a time.
+const BATCH: usize = 16;
+
+/// How close the first `count` pictures are to what an autoencoder makes of them: the mean
+/// [`peak_signal_to_noise`] in decibels, and the mean [`structural_similarity`].
+///
+/// # Errors
+/// When the folder holds no `AutoencoderKL`, or a picture cannot be read.
+pub fn reconstruction(folder: &Path, data: &Dataset, count: usize, device: &Device) -> Result<[f64; 2], TrainError> {
+    let failed = |problem: String| TrainError::checkpoint(folder, problem);
+    let component = Component::open(folder).map_err(|error| failed(error.to_string()))?;
+    let config: AutoencoderKlConfig =
+        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
+    let mut model: AutoencoderKl = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
+    load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
+    let mut sums = [0.0; 2];
+    let count = count.min(data.len());
+    for number in 0..count {
+        let image = data.images(&[number], device.tensors())?;
+        let decoded = model.decode(model.encode(image, usize::MAX).mode(), usize::MAX);
+        let (picture, decoded) = (data.picture(number)?, grid(decoded, 1));
+        sums[0] += peak_signal_to_noise(&picture, &decoded);
+        sums[1] += structural_similarity(&picture, &decoded);
+    }
+    Ok(sums.map(|sum| sum / count as f64))
+}
+
+/// The variational bound of the first `count` pictures in bits per dimension, with all its terms, under a DDPM in the
+/// layout of diffusers (Ho et al., <https://arxiv.org/abs/2006.11239>, equation 5).
+///
+/// # Errors
+/// When the folder holds no such model, or a picture cannot be read.
+pub fn bits_per_dimension(folder: &Path, data: &Dataset, count: usize, device: &Device) -> Result<f64, TrainError> {
+    let failed = |problem: String| TrainError::checkpoint(folder, problem);
+    let component = Component::open(&folder.join("unet")).map_err(|error| failed(error.to_string()))?;
+    let config: UNet2dConditionConfig =
+        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
+    let mut model: UNet2dConditionModel = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
+    load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
+    let scheduler = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json"));
+    let scheduler: Value = serde_json::from_str(&scheduler.map_err(|error| failed(error.to_string()))?)
+        .map_err(|error| failed(error.to_string()))?;
+    let diffusion = diffusion(&scheduler)?;
+    let mut generator = Generator::new(0);
+    let (mut sum, count) = (0.0, count.min(data.len()));
+    for first in (0..count).step_by(BATCH) {
+        let numbers: Vec<usize> = (first..count.min(first + BATCH)).collect();
+        let original = data.images(&numbers, device.tensors())?;
+        let mut bound: Tensor<1> = diffusion.prior_bound(original.clone());
+        for timestep in 0..diffusion.steps() {
+            let timesteps = vec![timestep; numbers.len()];
+            let noise = generator.randn_tensor(original.dims(), device.tensors());
+            let noisy = diffusion.add_noise(original.clone(), noise, &timesteps);
+            let output = model.forward(noisy.clone(), &[timestep as f64], no_text(numbers.len(), device.tensors()));
+            bound = bound + diffusion.bound(output, original.clone(), noisy, &timesteps);
+        }
+        sum += f64::from(bound.sum().into_scalar::<f32>());
+    }
+    Ok(sum / count as f64)
+}

@@ -1,0 +1,124 @@
+//! Captions as tokens.
+
+use std::path::Path;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use pyrograph_checkpoint::TokenizerSource;
+use pyrograph_clip::{ClipTextModel, Tokenizer, TokenizerConfig, Vocabulary};
+use pyrograph_scheduler::Generator;
+use serde_json::{Value, json};
+
+use super::diffusers::write_json;
+use crate::{Dataset, TrainError};
+
+/// A tokenizer that can be written, as transformers' `CLIPTokenizer`.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptionTokenizer {
+    vocabulary: Vocabulary,
+    config: TokenizerConfig,
+    tokenizer: Tokenizer,
+}
+
+impl CaptionTokenizer {
+    /// CLIP's own, or the part of it that the captions need, with at most `length` tokens for a text.
+    pub(crate) fn new(captions: Option<&Dataset>, length: usize) -> Result<Self, TrainError> {
+        let whole = Vocabulary::shipped().map_err(wrong)?;
+        let vocabulary = match captions {
+            Some(dataset) => whole.restricted_to(dataset.captions()).map_err(wrong)?,
+            None => whole,
+        };
+        Self::from_parts(vocabulary, TokenizerConfig::default(), length)
+    }
+
+    /// That of a checkpoint.
+    pub(crate) fn open(source: &TokenizerSource, length: usize) -> Result<Self, TrainError> {
+        let (vocabulary, config) = match source {
+            TokenizerSource::Clip { pad_token } => {
+                (Vocabulary::shipped(), TokenizerConfig::default().with_pad_token(pad_token))
+            }
+            TokenizerSource::Files(files) => {
+                let vocabulary = match (&files.vocab_and_merges, &files.tokenizer) {
+                    (Some((vocab, merges)), _) => Vocabulary::from_files(vocab, merges),
+                    (None, Some(tokenizer)) => Vocabulary::from_tokenizer_json(tokenizer),
+                    (None, None) => Vocabulary::shipped(),
+                };
+                let config = TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref());
+                (vocabulary, config.map_err(wrong)?)
+            }
+        };
+        Self::from_parts(vocabulary.map_err(wrong)?, config, length)
+    }
+
+    fn from_parts(vocabulary: Vocabulary, mut config: TokenizerConfig, length: usize) -> Result<Self, TrainError> {
+        config.model_max_length = config.model_max_length.min(length);
+        let tokenizer = Tokenizer::new(vocabulary.clone(), &config).map_err(wrong)?;
+        Ok(Self { vocabulary, config, tokenizer })
+    }
+
+    /// Puts the sizes and numbers of its tokens into the configuration of a text tower.
+    pub(crate) fn describe(&self, text_encoder: &mut Value) {
+        text_encoder["vocab_size"] = self.tokenizer.vocab_size().into();
+        let tokens = [
+            ("bos_token_id", &self.config.bos_token),
+            ("eos_token_id", &self.config.eos_token),
+            ("pad_token_id", &self.config.pad_token),
+        ];
+        for (key, token) in tokens {
+            text_encoder[key] = self.vocabulary.id(token).into();
+        }
+    }
+
+    pub(crate) fn encode(&self, caption: &str) -> Result<Vec<u32>, TrainError> {
+        Ok(self.tokenizer.encode(caption).map_err(wrong)?.ids)
+    }
+
+    /// Captions without the tags that are dropped by chance: parts between commas that are not the first.
+    pub(crate) fn encode_some(
+        &self,
+        captions: &[&str],
+        tag_dropout: f64,
+        generator: &mut Generator,
+    ) -> Result<Vec<Vec<u32>>, TrainError> {
+        let mut keeps = |_: &&str| tag_dropout <= 0.0 || f64::from(generator.rand(1)[0]) >= tag_dropout;
+        let shorten = |caption: &&str| {
+            let mut parts = caption.split(',');
+            let first = parts.next().into_iter();
+            first.chain(parts.filter(&mut keeps)).collect::<Vec<_>>().join(",")
+        };
+        captions.iter().map(shorten).collect::<Vec<_>>().iter().map(|caption| self.encode(caption)).collect()
+    }
+
+    /// Writes `vocab.json`, `merges.txt` and `tokenizer_config.json`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), TrainError> {
+        let TokenizerConfig { bos_token, eos_token, unk_token, pad_token, model_max_length, .. } = &self.config;
+        let config = json!({
+            "tokenizer_class": "CLIPTokenizer",
+            "bos_token": bos_token, "eos_token": eos_token, "unk_token": unk_token, "pad_token": pad_token,
+            "model_max_length": model_max_length, "do_lower_case": true, "add_prefix_space": false, "errors": "replace",
+        });
+        write_json(&folder.join("tokenizer_config.json"), &config)?;
+        let (vocab, merges) = self.vocabulary.to_files();
+        let failed = |error: std::io::Error| TrainError::checkpoint(folder, error);
+        std::fs::write(folder.join("vocab.json"), vocab).map_err(failed)?;
+        std::fs::write(folder.join("merges.txt"), merges).map_err(failed)
+    }
+}
+
+fn wrong(error: impl std::fmt::Display) -> TrainError {
+    TrainError::config("text_encoder", error.to_string())
+}
+
+/// The states of the captions' tokens; equal captions go through the tower once.
+///
+/// # Shapes
+/// `[captions, tokens, width]`
+pub(crate) fn hidden_states(tower: &ClipTextModel, captions: &[Vec<u32>]) -> Tensor<3> {
+    let mut unique = captions.to_vec();
+    unique.sort_unstable();
+    unique.dedup();
+    let place = |caption: &Vec<u32>| unique.binary_search(caption).expect("every caption is among them") as i32;
+    let places: Vec<i32> = captions.iter().map(place).collect();
+    let states = tower.forward(&unique, 0).last_hidden_state;
+    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [captions.len()]), &states.device());
+    states.select(0, places)
+}

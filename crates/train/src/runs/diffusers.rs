@@ -1,0 +1,31 @@
+//! Models in the layout of diffusers.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::DType;
+use pyrograph_checkpoint::save;
+use serde_json::Value;
+
+use crate::TrainError;
+
+/// The version of diffusers whose keys and classes are written.
+pub(crate) const VERSION: &str = "0.42.1";
+
+/// Writes a model's folder: `config.json` with its class, and the weights in float16.
+pub(crate) fn write_model<M: Module>(folder: &Path, class: &str, config: &Value, model: &M) -> Result<(), TrainError> {
+    let mut config = config.clone();
+    config["_class_name"] = class.into();
+    config["_diffusers_version"] = VERSION.into();
+    write_json(&folder.join("config.json"), &config)?;
+    let weights = folder.join("diffusion_pytorch_model.safetensors");
+    save(model, &weights, "", DType::F16).map_err(|error| TrainError::checkpoint(folder, error))
+}
+
+/// Writes a JSON file, making its folder.
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), TrainError> {
+    let text = serde_json::to_string_pretty(value).expect("a JSON value can be written") + "\n";
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
+    written.map_err(|error| TrainError::checkpoint(path, error))
+}

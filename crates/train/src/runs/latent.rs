@@ -1,0 +1,270 @@
+//! `train latent`: text to latents.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::DType;
+use image::RgbImage;
+use image::imageops::replace;
+use pyrograph::{Device, StableDiffusion, TextToImage};
+use pyrograph_autoencoder::AutoencoderKl;
+use pyrograph_checkpoint::{Component, load, save};
+use pyrograph_clip::ClipTextModel;
+use pyrograph_scheduler::{Diffusion, SchedulerConfig};
+use pyrograph_unet::UNet2dConditionModel;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::captions::{CaptionTokenizer, hidden_states};
+use super::diffusers::{write_json, write_model};
+use super::latents::Latents;
+use super::start::Parts;
+use super::{DataConfig, DenoisingConfig, OutputConfig, Run};
+use crate::folder::replace_folder;
+use crate::{Dataset, TrainError, Trainer, TrainerConfig, denoising_loss};
+
+/// The TOML file of a run. `unet`, `text_encoder` and `scheduler` have the keys of diffusers' configuration files; with
+/// a checkpoint to start from they are not needed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatentRunConfig {
+    /// The pictures and their captions.
+    pub data: DataConfig,
+    /// What is written.
+    pub output: OutputConfig,
+    /// How it is optimised.
+    #[serde(default)]
+    pub trainer: TrainerConfig,
+    /// What is minimised.
+    #[serde(default)]
+    pub denoising: DenoisingConfig,
+    /// Where weights come from.
+    #[serde(default)]
+    pub start: LatentStartConfig,
+    /// What is shown on the way.
+    #[serde(default)]
+    pub samples: SamplesConfig,
+    /// `UNet2DConditionModel`.
+    #[serde(default)]
+    pub unet: Value,
+    /// `CLIPTextModel`.
+    #[serde(default)]
+    pub text_encoder: Value,
+    /// The noise schedule of training, and the sampler that the result names.
+    #[serde(default)]
+    pub scheduler: Value,
+}
+
+/// `[start]`: the weights that a run begins with. What is not named is made anew.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatentStartConfig {
+    /// A whole checkpoint to be tuned: a diffusers folder or a single file, as `txt2img --model` reads it.
+    pub checkpoint: Option<PathBuf>,
+    /// A folder with an `AutoencoderKL`, instead of the checkpoint's.
+    pub autoencoder: Option<PathBuf>,
+    /// A folder with a CLIP, or with its text tower and tokenizer, instead of the checkpoint's.
+    pub text_encoder: Option<PathBuf>,
+    /// Whether the text tower stays as it is.
+    pub freeze_text_encoder: bool,
+    /// Whether a new text tower knows the words of the captions alone, and has no table of forty thousand others.
+    pub vocabulary_of_captions: bool,
+}
+
+/// `[samples]`: the pictures of a grid.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplesConfig {
+    /// One picture each; the first eight captions if there are none.
+    pub prompts: Vec<String>,
+    /// Steps of the scheduler; 20.
+    pub steps: usize,
+    /// 4.
+    pub guidance_scale: f64,
+}
+
+impl Default for SamplesConfig {
+    fn default() -> Self {
+        Self { prompts: Vec::new(), steps: 20, guidance_scale: 4.0 }
+    }
+}
+
+/// What is trained together.
+#[derive(Module, Debug)]
+pub(crate) struct Conditioned {
+    pub(crate) unet: UNet2dConditionModel,
+    pub(crate) text_encoder: ClipTextModel,
+}
+
+/// A latent diffusion model in training.
+#[derive(Debug)]
+pub struct LatentRun {
+    config: LatentRunConfig,
+    dataset: Dataset,
+    latents: Latents,
+    diffusion: Diffusion,
+    trainer: Trainer<Conditioned>,
+    tokenizer: CaptionTokenizer,
+    autoencoder: (Value, AutoencoderKl),
+    device: Device,
+}
+
+/// Pictures in a row of a grid.
+const COLUMNS: usize = 8;
+
+impl LatentRun {
+    /// Opens data and weights, and encodes all pictures unless an earlier run has.
+    ///
+    /// # Errors
+    /// When data or weights cannot be read, or the parts do not fit together.
+    pub fn new(mut config: LatentRunConfig, device: &Device) -> Result<Self, TrainError> {
+        let dataset = config.data.open()?;
+        let autodiff = config.trainer.device(device);
+        autodiff.seed(config.trainer.seed);
+        let parts = Parts::open(&mut config, &dataset, &autodiff)?;
+        let schedule = SchedulerConfig::from_json(&config.scheduler.to_string());
+        let diffusion = schedule.and_then(|schedule| Diffusion::new(&schedule.with_pipeline_defaults()));
+        let diffusion = diffusion.map_err(|error| TrainError::config("scheduler", error.to_string()))?;
+        let (component, autoencoder) = autoencoder(&config, device)?;
+        let folder = &config.output.folder;
+        let latents = Latents::cached(folder, &dataset, &autoencoder, component.weights.as_ref(), device.tensors())?;
+        let channels = config.unet["in_channels"].as_u64().unwrap_or(4) as usize;
+        if latents.shape[0] != channels {
+            let problem = format!("is {channels}, but latents have {} channels", latents.shape[0]);
+            return Err(TrainError::config("unet.in_channels", problem));
+        }
+        Ok(Self {
+            trainer: Trainer::new(parts.model, config.trainer.clone()),
+            tokenizer: parts.tokenizer,
+            autoencoder: (component.config, autoencoder),
+            device: device.clone(),
+            config,
+            dataset,
+            latents,
+            diffusion,
+        })
+    }
+}
+
+/// The autoencoder stays as it is.
+fn autoencoder(config: &LatentRunConfig, device: &Device) -> Result<(Component, AutoencoderKl), TrainError> {
+    let component = super::start::autoencoder(&config.start)?;
+    let wrong = |problem: String| TrainError::config("autoencoder", problem);
+    let parsed: pyrograph_autoencoder::AutoencoderKlConfig =
+        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+    let mut model = parsed.init(device.tensors()).map_err(|error| wrong(error.to_string()))?;
+    load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| wrong(error.to_string()))?;
+    Ok((component, model))
+}
+
+impl Run for LatentRun {
+    fn output(&self) -> &OutputConfig {
+        &self.config.output
+    }
+
+    fn steps(&self) -> usize {
+        self.trainer.steps()
+    }
+
+    fn total(&self) -> usize {
+        self.config.trainer.steps
+    }
+
+    fn images_per_step(&self) -> usize {
+        self.config.data.batch_size * self.config.trainer.gradient_accumulation
+    }
+
+    fn step(&mut self) -> Result<f64, TrainError> {
+        let Self { config, dataset, tokenizer, latents, diffusion, trainer, .. } = self;
+        let (settings, batch) = (&config.denoising, config.data.batch_size);
+        let batches = trainer.batches().map(|index| {
+            let pictures = dataset.numbers(index, batch, config.trainer.seed);
+            let mut generator = trainer.generator_of_data(index);
+            let kept = generator.rand(batch).into_iter().map(|draw| f64::from(draw) >= settings.caption_dropout);
+            let captions =
+                pictures.iter().zip(kept).map(|(&picture, kept)| if kept { dataset.caption(picture) } else { "" });
+            let captions: Vec<&str> = captions.collect();
+            Ok((tokenizer.encode_some(&captions, config.data.caption_tag_dropout, &mut generator)?, pictures))
+        });
+        let mut batches = batches.collect::<Result<Vec<_>, TrainError>>()?.into_iter();
+        trainer.step(|model, generator| {
+            let device = model.unet.conv_in.weight.device();
+            let (captions, pictures) = batches.next().expect("there is one for each accumulation");
+            let text = hidden_states(&model.text_encoder, &captions); // [batch, tokens, width]
+            let original = latents.draw(&pictures, generator, &device); // [batch, channels, height, width]
+            let timesteps = settings.timesteps.draw(batch, diffusion.steps(), generator);
+            let noise = generator.randn_tensor(original.dims(), &device);
+            let predict = |noisy, times: &[f64]| model.unet.forward(noisy, times, text);
+            denoising_loss(diffusion, settings.weighting(), predict, original, noise, &timesteps).mean()
+        })
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), TrainError> {
+        self.trainer.save(folder)
+    }
+
+    fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
+        self.trainer = Trainer::resume(self.trainer.model().clone(), self.config.trainer.clone(), folder)?;
+        Ok(())
+    }
+
+    /// A picture of each prompt, made by the pipeline from the model as it is written.
+    fn samples(&self) -> Result<RgbImage, TrainError> {
+        let SamplesConfig { prompts, steps, guidance_scale } = &self.config.samples;
+        let folder = tempfile::tempdir().map_err(|error| TrainError::checkpoint(Path::new("samples"), error))?;
+        let model = folder.path().join("model");
+        self.export(&model)?;
+        let failed = |error: pyrograph::Error| TrainError::checkpoint(&model, error);
+        let pipeline = StableDiffusion::from_path(&model, &self.device).map_err(failed)?;
+        let captions = self.dataset.captions().take(COLUMNS).map(str::to_owned).collect();
+        let prompts: Vec<String> = if prompts.is_empty() { captions } else { prompts.clone() };
+        let side = self.config.data.size;
+        let rows = prompts.len().div_ceil(COLUMNS) as u32;
+        let mut grid = RgbImage::new(side * COLUMNS.min(prompts.len()) as u32, side * rows);
+        for (index, prompt) in prompts.iter().enumerate() {
+            let request = TextToImage { guidance_scale: *guidance_scale, ..TextToImage::new(prompt) };
+            let pictures = pipeline.generate(&request.with_steps(*steps).with_seed(index as u64)).map_err(failed)?;
+            let place = [index % COLUMNS, index / COLUMNS].map(|place| place as i64 * i64::from(side));
+            replace(&mut grid, &pictures[0].image, place[0], place[1]);
+        }
+        Ok(grid)
+    }
+
+    fn export(&self, folder: &Path) -> Result<(), TrainError> {
+        let model = self.trainer.averaged();
+        let mut unet = self.config.unet.clone();
+        unet["sample_size"] = self.latents.shape[1].into();
+        let mut scheduler = self.config.scheduler.clone();
+        if scheduler["_class_name"].is_null() {
+            scheduler["_class_name"] = "DPMSolverMultistepScheduler".into();
+        }
+        replace_folder(folder, |new| {
+            write_json(&new.join("model_index.json"), &model_index(&scheduler))?;
+            write_json(&new.join("scheduler/scheduler_config.json"), &scheduler)?;
+            write_model(&new.join("unet"), "UNet2DConditionModel", &unet, &model.unet)?;
+            write_model(&new.join("vae"), "AutoencoderKL", &self.autoencoder.0, &self.autoencoder.1)?;
+            let text_encoder = new.join("text_encoder");
+            write_json(&text_encoder.join("config.json"), &self.config.text_encoder)?;
+            let weights = text_encoder.join("model.safetensors");
+            save(&model.text_encoder, &weights, "text_model.", DType::F16)
+                .map_err(|error| TrainError::checkpoint(folder, error))?;
+            self.tokenizer.write(&new.join("tokenizer"))
+        })
+    }
+}
+
+fn model_index(scheduler: &Value) -> Value {
+    json!({
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": super::diffusers::VERSION,
+        "feature_extractor": [null, null],
+        "image_encoder": [null, null],
+        "requires_safety_checker": false,
+        "safety_checker": [null, null],
+        "scheduler": ["diffusers", scheduler["_class_name"]],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    })
+}

@@ -1,0 +1,32 @@
+//! Tensors as pictures to look at.
+
+use burn::tensor::{DType, Tensor};
+use image::imageops::replace;
+use image::{Rgb, RgbImage};
+
+/// The pictures of `[batch, 3 or 1, height, width]` in -1 ..= 1, side by side in rows of `columns`.
+pub(crate) fn grid(images: Tensor<4>, columns: usize) -> RgbImage {
+    let [batch, channels, height, width] = images.dims();
+    let values = images.cast(DType::F32).into_data().try_to_vec::<f32>().expect("float32");
+    let byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+    let rows = batch.div_ceil(columns);
+    let mut grid = RgbImage::new((columns.min(batch) * width) as u32, (rows * height) as u32);
+    for (index, values) in values.chunks(channels * height * width).enumerate() {
+        let picture = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+            let pixel = y as usize * width + x as usize;
+            Rgb([0, 1, 2].map(|channel: usize| byte(values[channel.min(channels - 1) * height * width + pixel])))
+        });
+        replace(&mut grid, &picture, (index % columns * width) as i64, (index / columns * height) as i64);
+    }
+    grid
+}
+
+/// Rows of pictures, each above what a model made of it, eight to a row.
+///
+/// # Shapes
+/// - `images`, `made`: `[batch, 3, height, width]`
+pub(crate) fn above(images: Tensor<4>, made: Tensor<4>) -> RgbImage {
+    const COLUMNS: usize = 8;
+    let rows = images.split(COLUMNS, 0).into_iter().zip(made.split(COLUMNS, 0));
+    grid(Tensor::cat(rows.flat_map(|(images, made)| [images, made]).collect(), 0), COLUMNS)
+}
