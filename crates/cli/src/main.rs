@@ -3,8 +3,11 @@
 mod bench;
 mod classify;
 mod devices;
+mod eval;
+mod losses;
 mod progress;
 mod score;
+mod train;
 mod txt2img;
 
 use std::io::{Error, ErrorKind};
@@ -25,10 +28,14 @@ enum Command {
     /// Make a picture from a text
     #[command(args_override_self = true)]
     Txt2img(Box<txt2img::Arguments>),
+    /// Train a model
+    Train(Box<train::Arguments>),
     /// Say which of some labels describes a picture
     Classify(classify::Arguments),
     /// Say how well a text describes a picture: the cosine similarity of CLIP, -1 to 1
     Score(score::Arguments),
+    /// Measure how good a model is
+    Eval(eval::Arguments),
     /// List the adapters that wgpu finds, their limits and features
     Devices,
     /// Measure the stages of one picture and print them as JSON
@@ -42,8 +49,10 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Txt2img(arguments) => txt2img::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Devices => devices::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

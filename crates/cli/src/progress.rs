@@ -19,3 +19,18 @@ pub(crate) fn waiting(what: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
+
+/// A bar over the steps of training, of which `done` were taken by an earlier run.
+pub(crate) fn training(total: usize, done: usize) -> ProgressBar {
+    let template = "{wide_bar} {pos}/{len} {msg} [{elapsed} < {eta}]";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total as u64).with_style(style).with_position(done as u64);
+    bar.reset_eta();
+    bar
+}
+
+/// A bar over pictures that are painted and judged.
+pub(crate) fn pictures(count: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} [{elapsed} < {eta}]");
+    ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -109,9 +109,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The model in assets.
+pub(crate) fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-sd-emoji")
+}
+
 /// Loads a checkpoint, or the model in assets.
 pub(crate) fn load(path: Option<&Path>, device: &Device, options: LoadOptions) -> anyhow::Result<StableDiffusion> {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-sd-emoji");
+    let shipped = shipped();
     if path.is_none() && !shipped.is_dir() {
         anyhow::bail!("--model: the model in assets is not there; name a diffusers folder or a checkpoint file");
     }

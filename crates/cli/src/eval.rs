@@ -1,0 +1,211 @@
+//! `pyrograph eval`.
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use image::RgbImage;
+use pyrograph::{Clip, Device, LoadOptions, StableDiffusion, TextToImage};
+use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction};
+
+use crate::progress;
+use crate::txt2img::load;
+
+/// The options of `eval`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Diffusers folder of a text-to-picture model, a DDPM or an autoencoder [default: the model in assets]
+    #[arg(long, value_name = "PATH")]
+    model: Option<PathBuf>,
+    /// Pictures and captions that the model was not trained with, in combinations it never saw
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+    /// Pictures and captions of its training, to compare with
+    #[arg(long, value_name = "FOLDER")]
+    seen: Option<PathBuf>,
+    /// One drawing of every object in every style on every background
+    #[arg(long, value_name = "FOLDER")]
+    drawings: Option<PathBuf>,
+    /// Folder of a CLIP that judges too [default: clip in the model's folder]
+    #[arg(long, value_name = "FOLDER")]
+    clip: Option<PathBuf>,
+    /// Pictures of each folder
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    count: usize,
+    /// Denoising steps
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    steps: usize,
+    /// Weight of the prompt
+    #[arg(long, value_name = "F", default_value_t = 4.0)]
+    guidance_scale: f64,
+    /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    device: String,
+}
+
+/// Measures the model.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let device = pyrograph::device(&arguments.device)?;
+    let shipped = crate::txt2img::shipped();
+    let folder = arguments.model.as_deref().unwrap_or(&shipped);
+    let class = class_of(folder)?;
+    let mut out = stdout().lock();
+    if class == "DDPMPipeline" {
+        let data = open(&arguments.data, &folder.join("unet"), 1)?;
+        let bits = bits_per_dimension(folder, &data, arguments.count, &device)?;
+        writeln!(out, "{bits:.3} bits per dimension of {} pictures", arguments.count.min(data.len()))?;
+        return Ok(());
+    }
+    let vae = if class == "AutoencoderKL" { folder.to_owned() } else { folder.join("vae") };
+    let data = open(&arguments.data, &vae, 1)?;
+    let [psnr, ssim] = reconstruction(&vae, &data, arguments.count, &device)?;
+    writeln!(out, "autoencoder, of {} pictures: {psnr:.2} dB PSNR, {ssim:.4} SSIM", arguments.count.min(data.len()))?;
+    if class == "AutoencoderKL" {
+        return Ok(());
+    }
+    let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge pictures")?;
+    let examiner = Examiner::new(arguments, folder, drawings, &vae, &device)?;
+    let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae, 1)).transpose()?;
+    for (name, data) in [("held out", Some(&data)), ("seen", seen.as_ref())] {
+        let Some(data) = data else { continue };
+        let real = examiner.examine(data, |number| Ok(data.picture(number)?))?;
+        let painted = examiner.examine(data, |number| examiner.paint(data.caption(number), number))?;
+        writeln!(out, "{name}, {} pictures (in brackets: the data's own pictures judged alike)", painted.count)?;
+        for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
+            writeln!(out, "  {what:<34} {painted:5.1} %  ({real:.1} %)")?;
+        }
+    }
+    Ok(())
+}
+
+/// `_class_name` of a folder's `model_index.json` or `config.json`.
+fn class_of(folder: &Path) -> anyhow::Result<String> {
+    let file =
+        ["model_index.json", "config.json"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
+    let file = file.with_context(|| format!("{}: has neither model_index.json nor config.json", folder.display()))?;
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
+    Ok(json["_class_name"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A data set in the size that a component of the model was trained with.
+fn open(folder: &Path, component: &Path, factor: u64) -> anyhow::Result<Dataset> {
+    let config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(component.join("config.json"))?)?;
+    let size = config["sample_size"].as_u64().context("config.json: has no sample_size")? * factor;
+    Ok(Dataset::open(folder, size as u32)?)
+}
+
+/// All that it takes to paint and to judge.
+struct Examiner<'a> {
+    arguments: &'a Arguments,
+    pipeline: StableDiffusion,
+    judge: SceneJudge,
+    drawings: Dataset,
+    clip: Option<Clip>,
+}
+
+impl<'a> Examiner<'a> {
+    fn new(
+        arguments: &'a Arguments,
+        folder: &Path,
+        drawings: &Path,
+        vae: &Path,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let drawings = open(drawings, vae, 1)?;
+        let own = folder.join("clip");
+        let clip = arguments.clip.as_deref().or(own.is_dir().then_some(own.as_path()));
+        Ok(Self {
+            arguments,
+            pipeline: load(Some(folder), device, LoadOptions::default())?,
+            judge: SceneJudge::new(&drawings)?,
+            clip: clip.map(|clip| Clip::from_path(clip, device)).transpose()?,
+            drawings,
+        })
+    }
+
+    fn paint(&self, caption: &str, seed: usize) -> anyhow::Result<RgbImage> {
+        let request = TextToImage { guidance_scale: self.arguments.guidance_scale, ..TextToImage::new(caption) };
+        let request = request.with_steps(self.arguments.steps).with_seed(seed as u64);
+        Ok(self.pipeline.generate(&request)?[0].image.clone())
+    }
+
+    /// Judges pictures of as many captions as were asked for, taken from all over the data.
+    fn examine(&self, data: &Dataset, picture: impl Fn(usize) -> anyhow::Result<RgbImage>) -> anyhow::Result<Scores> {
+        let count = self.arguments.count.min(data.len());
+        ensure!(count > 0, "--count must be positive");
+        let mut scores = Scores::default();
+        let bar = progress::pictures(count);
+        for index in 0..count {
+            let number = index * data.len() / count;
+            let picture = picture(number)?;
+            let verdict = self.judge.judge(&picture, data, number)?;
+            scores.count += 1;
+            scores.background.add(verdict.background);
+            scores.number.add(verdict.count);
+            if let Some(object) = verdict.object {
+                scores.object.add(object);
+                if let Some(right) = self.by_clip(&picture, data, number)? {
+                    scores.clip.add(right);
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(scores)
+    }
+
+    /// Whether CLIP finds the object among the captions of all drawings on the same background in the same style.
+    fn by_clip(&self, picture: &RgbImage, data: &Dataset, number: usize) -> anyhow::Result<Option<bool>> {
+        let Some(clip) = &self.clip else { return Ok(None) };
+        let same = |drawing: &usize| {
+            ["background", "style"].iter().all(|key| self.drawings.label(*drawing, key) == data.label(number, key))
+        };
+        let candidates: Vec<usize> = (0..self.drawings.len()).filter(same).collect();
+        let captions: Vec<&str> = candidates.iter().map(|&drawing| self.drawings.caption(drawing)).collect();
+        let probabilities = clip.classify(picture, &captions)?;
+        let best = probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index);
+        let found = best.and_then(|best| self.drawings.label(candidates[best], "object"));
+        Ok(Some(found.is_some() && found == data.label(number, "object")))
+    }
+}
+
+/// How often each thing was right.
+#[derive(Default)]
+struct Scores {
+    count: usize,
+    background: Share,
+    object: Share,
+    clip: Share,
+    number: Share,
+}
+
+impl Scores {
+    /// In percent, what was measured.
+    fn shares(&self) -> Vec<(&'static str, f64)> {
+        let all = [
+            ("background", self.background),
+            ("object, by the nearest drawing", self.object),
+            ("object, by CLIP", self.clip),
+            ("number of things", self.number),
+        ];
+        all.into_iter().filter(|(_, share)| share.of > 0).map(|(name, share)| (name, share.percent())).collect()
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Share {
+    right: usize,
+    of: usize,
+}
+
+impl Share {
+    fn add(&mut self, right: bool) {
+        self.right += usize::from(right);
+        self.of += 1;
+    }
+
+    fn percent(self) -> f64 {
+        100.0 * self.right as f64 / self.of as f64
+    }
+}
