@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-use pyrograph_train::{AutoencoderRun, ClipRun, DdpmRun, LatentRun, Run, VqRun, read_config};
+use pyrograph::Device;
+use pyrograph_train::{
+    AutoencoderTask, ClipTask, DdpmTask, LatentTask, Run, RunConfig, Task, TaskRun, VqTask, read_table,
+};
 
 use crate::losses::Losses;
 use crate::progress;
@@ -115,22 +118,15 @@ const SPOKEN_EVERY: usize = 100;
 impl Arguments {
     fn open(&self) -> anyhow::Result<Box<dyn Run>> {
         let device = pyrograph::device(&self.device)?;
-        let overrides = self.overrides();
+        let table = read_table(&self.run, &self.overrides())?;
+        let has_codebook = table.get("model").is_some_and(|model| model.get("num_vq_embeddings").is_some());
         Ok(match self.kind {
-            Kind::Autoencoder if self.has_codebook()? => {
-                Box::new(VqRun::new(read_config(&self.run, &overrides)?, &device)?)
-            }
-            Kind::Autoencoder => Box::new(AutoencoderRun::new(read_config(&self.run, &overrides)?, &device)?),
-            Kind::Clip => Box::new(ClipRun::new(read_config(&self.run, &overrides)?, &device)?),
-            Kind::Ddpm => Box::new(DdpmRun::new(read_config(&self.run, &overrides)?, &device)?),
-            Kind::Latent => Box::new(LatentRun::new(read_config(&self.run, &overrides)?, &device)?),
+            Kind::Autoencoder if has_codebook => open_task::<VqTask>(table, &device)?,
+            Kind::Autoencoder => open_task::<AutoencoderTask>(table, &device)?,
+            Kind::Clip => open_task::<ClipTask>(table, &device)?,
+            Kind::Ddpm => open_task::<DdpmTask>(table, &device)?,
+            Kind::Latent => open_task::<LatentTask>(table, &device)?,
         })
-    }
-
-    /// Whether the file describes a `VQModel`.
-    fn has_codebook(&self) -> anyhow::Result<bool> {
-        let table: serde_json::Value = read_config(&self.run, &self.overrides())?;
-        Ok(!table["model"]["num_vq_embeddings"].is_null())
     }
 
     fn overrides(&self) -> Vec<(String, String)> {
@@ -147,6 +143,10 @@ impl Arguments {
         let named = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         named.chain(self.set.iter().cloned()).collect()
     }
+}
+
+fn open_task<T: Task + 'static>(table: toml::Table, device: &Device) -> anyhow::Result<Box<dyn Run>> {
+    Ok(Box::new(TaskRun::<T>::new(RunConfig::new(table)?, device)?))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -2,7 +2,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView, ImageReader, ImageResult, Rgb, RgbImage};
@@ -10,8 +9,8 @@ use pyrograph_scheduler::Generator;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::TrainError;
 use crate::seeds::mix;
-use crate::{TrainError, Trainer};
 
 /// Files that list the pictures of a folder, the first that is there: ours, or Hugging Face's `imagefolder`.
 const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
@@ -144,16 +143,6 @@ impl Dataset {
         let length = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
         let files = self.items.iter().map(move |item| format!("{} {}", item.file.display(), length(&item.file)));
         std::iter::once(self.size.to_string()).chain(files)
-    }
-
-    /// The batches that the trainer's next step wants, one for each accumulation.
-    pub(crate) fn batches_of<M: Module>(
-        &self,
-        trainer: &Trainer<M>,
-        batch: usize,
-        device: &Device,
-    ) -> Result<Vec<Batch>, TrainError> {
-        trainer.batches().map(|index| self.batch(index, batch, trainer.seed(), device)).collect()
     }
 
     /// The numbers of the pictures of a [`batch`](Self::batch).

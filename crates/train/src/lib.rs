@@ -50,9 +50,9 @@ pub use evaluation::{
 pub use gradient_clipping::clip_gradients;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
 pub use runs::{
-    AdversarialConfig, AutoencoderRun, AutoencoderRunConfig, ClipRun, ClipRunConfig, ClipStartConfig, DataConfig,
-    DdpmRun, DdpmRunConfig, DenoisingConfig, LatentRun, LatentRunConfig, LatentStartConfig, OutputConfig, Run,
-    SamplesConfig, StartConfig, VqRun, VqRunConfig, read_config,
+    AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, ClipStartConfig, ClipTask, ClipTaskConfig, Conditioned,
+    DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask, LatentTaskConfig,
+    OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig, read_table,
 };
 pub use timesteps::{ImportanceSampler, TimestepSampler};
 pub use trainer::{Trainer, TrainerConfig};

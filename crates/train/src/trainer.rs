@@ -59,6 +59,11 @@ impl TrainerConfig {
         if self.gradient_checkpointing { device.gradient_checkpointing() } else { device }
     }
 
+    /// Random numbers for the data of a batch, others than those that its loss gets.
+    pub(crate) fn generator_of_data(&self, batch: usize) -> Generator {
+        Generator::new(mix(!self.seed, batch as u64))
+    }
+
     /// The learning rate of a step, counted from 0.
     pub fn learning_rate(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
@@ -121,15 +126,6 @@ impl<M: Module> Trainer<M> {
     pub(crate) fn batches(&self) -> Range<usize> {
         let batches = self.config.gradient_accumulation.max(1);
         self.step * batches..(self.step + 1) * batches
-    }
-
-    pub(crate) fn seed(&self) -> u64 {
-        self.config.seed
-    }
-
-    /// Random numbers for the data of a batch, others than those that its loss gets.
-    pub(crate) fn generator_of_data(&self, batch: usize) -> Generator {
-        Generator::new(mix(!self.config.seed, batch as u64))
     }
 
     /// Takes a step along the gradient of the mean of what `loss` returns for each accumulated batch; answers with that mean.

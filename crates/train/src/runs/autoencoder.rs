@@ -8,37 +8,27 @@ use image::RgbImage;
 use pyrograph::Device;
 use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
 use pyrograph_checkpoint::{Component, load};
+use pyrograph_scheduler::Generator;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::diffusers::write_model;
 use super::pictures::above;
-use super::{DataConfig, OutputConfig, Run};
+use super::{RunConfig, Task};
 use crate::folder::replace_folder;
-use crate::{AutoencoderLoss, Dataset, PatchDiscriminator, TrainError, Trainer, TrainerConfig};
+use crate::{AutoencoderLoss, Dataset, PatchDiscriminator, TrainError, Trainer};
 
-/// The TOML file of a run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AutoencoderRunConfig {
-    /// The pictures.
-    pub data: DataConfig,
-    /// What is written.
-    pub output: OutputConfig,
-    /// How it is optimised.
-    #[serde(default)]
-    pub trainer: TrainerConfig,
+/// The tables of a run's file beside those that all have.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AutoencoderTaskConfig {
     /// What is minimised.
-    #[serde(default)]
     pub loss: AutoencoderLoss,
     /// The keys of diffusers' `config.json` for an `AutoencoderKL`; not needed where there is a checkpoint to start from.
-    #[serde(default)]
     pub model: Value,
     /// Where the weights come from.
-    #[serde(default)]
     pub start: StartConfig,
     /// Whether a discriminator takes part.
-    #[serde(default)]
     pub adversarial: AdversarialConfig,
 }
 
@@ -73,15 +63,15 @@ impl Default for AdversarialConfig {
     }
 }
 
-/// An autoencoder in training.
+/// An autoencoder, with a discriminator if it is wanted.
 #[derive(Debug)]
-pub struct AutoencoderRun {
-    config: AutoencoderRunConfig,
+pub struct AutoencoderTask {
+    config: RunConfig<AutoencoderTaskConfig>,
     dataset: Dataset,
-    trainer: Trainer<AutoencoderKl>,
     discriminator: Option<Trainer<PatchDiscriminator>>,
-    latent_channels: usize,
-    downsampling: usize,
+    /// Pictures of the latest step and what was made of them, for the discriminator.
+    made: Vec<[Tensor<4>; 2]>,
+    step: usize,
     device: Device,
 }
 
@@ -90,57 +80,14 @@ const SHOWN: usize = 16;
 const MEASURED: usize = 512;
 const DISCRIMINATOR: &str = "discriminator";
 
-impl AutoencoderRun {
-    /// Opens the data and makes the model.
-    ///
-    /// # Errors
-    /// When the data or the checkpoint cannot be read, or the configuration describes no autoencoder.
-    pub fn new(mut config: AutoencoderRunConfig, device: &Device) -> Result<Self, TrainError> {
-        let start = match &config.start.checkpoint {
-            Some(folder) => Some(Component::open(folder).map_err(|error| TrainError::checkpoint(folder, error))?),
-            None => None,
-        };
-        if let Some(start) = &start {
-            config.model = start.config.clone();
-        }
-        let wrong = |problem: String| TrainError::config("model", problem);
-        let model_config: AutoencoderKlConfig =
-            Deserialize::deserialize(&config.model).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
-        let autodiff = config.trainer.device(device);
-        autodiff.seed(config.trainer.seed);
-        let mut model = model_config.init(&autodiff).map_err(|error| wrong(error.to_string()))?;
-        match &start {
-            Some(start) => {
-                let report = load(&mut model, start.weights.as_ref(), DType::F32);
-                report.map_err(|error| TrainError::checkpoint(Path::new(start.weights.file()), error))?;
-            }
-            None => model = with_little_noise(model.materialize(), model_config.latent_channels),
-        }
-        if config.start.freeze_encoder {
-            model.encoder = model.encoder.no_grad();
-            model.quant_conv = model.quant_conv.map(Module::no_grad);
-        }
-        let AdversarialConfig { factor, channels, halvings, .. } = config.adversarial;
-        let discriminator = || {
-            Trainer::new(PatchDiscriminator::new(channels, halvings, &autodiff).materialize(), config.trainer.clone())
-        };
-        Ok(Self {
-            dataset: config.data.open()?,
-            discriminator: (factor > 0.0).then(discriminator),
-            trainer: Trainer::new(model, config.trainer.clone()),
-            latent_channels: model_config.latent_channels,
-            downsampling: model_config.downsampling(),
-            device: device.clone(),
-            config,
-        })
-    }
-
+impl AutoencoderTask {
     /// What latents are multiplied with to have unit variance.
-    fn scaling_factor(&self) -> Result<f64, TrainError> {
-        let batches = MEASURED.min(self.dataset.len()).div_ceil(self.config.data.batch_size);
+    fn scaling_factor(&self, model: &AutoencoderKl) -> Result<f64, TrainError> {
+        let batch = self.config.data.batch_size;
+        let batches = MEASURED.min(self.dataset.len()).div_ceil(batch);
         let latents = (0..batches).map(|index| {
-            let batch = self.dataset.batch(index, self.config.data.batch_size, 0, self.device.tensors())?;
-            Ok(self.trainer.averaged().encode(batch.images, usize::MAX).mode())
+            let batch = self.dataset.batch(index, batch, 0, self.device.tensors())?;
+            Ok(model.encode(batch.images, usize::MAX).mode())
         });
         let latents = Tensor::cat(latents.collect::<Result<Vec<_>, TrainError>>()?, 0);
         let count = latents.shape().num_elements() as i32;
@@ -160,84 +107,101 @@ fn with_little_noise(mut model: AutoencoderKl, channels: usize) -> AutoencoderKl
     model
 }
 
-impl Run for AutoencoderRun {
-    fn output(&self) -> &OutputConfig {
-        &self.config.output
-    }
+impl Task for AutoencoderTask {
+    type Model = AutoencoderKl;
+    type Batch = Tensor<4>;
+    type Config = AutoencoderTaskConfig;
 
-    fn steps(&self) -> usize {
-        self.trainer.steps()
-    }
-
-    fn total(&self) -> usize {
-        self.config.trainer.steps
-    }
-
-    fn images_per_step(&self) -> usize {
-        self.config.data.batch_size * self.config.trainer.gradient_accumulation
-    }
-
-    fn step(&mut self) -> Result<f64, TrainError> {
-        let Self { config, dataset, trainer, discriminator, device, .. } = self;
-        let batches = dataset.batches_of(trainer, config.data.batch_size, &config.trainer.device(device))?;
-        let side = config.data.size as usize / self.downsampling;
-        let AdversarialConfig { factor, start, .. } = config.adversarial;
-        let critic = discriminator.as_ref().filter(|_| trainer.steps() >= start);
-        let critic = critic.map(|discriminator| discriminator.model().clone().no_grad());
-        let mut made = Vec::new();
-        let mut images = batches.into_iter().map(|batch| batch.images);
-        let loss = trainer.step(|model, generator| {
-            let image = images.next().expect("there is one for each accumulation");
-            let noise = generator.randn_tensor([image.dims()[0], self.latent_channels, side, side], &image.device());
-            let latents = model.encode(image.clone(), usize::MAX);
-            let decoded = model.decode(latents.sample(noise), usize::MAX);
-            made.push((image.clone(), decoded.clone().detach()));
-            let loss = config.loss.of(image, decoded.clone(), &latents);
-            match &critic {
-                Some(critic) => loss + critic.generator_loss(decoded) * factor,
-                None => loss,
+    fn open(
+        mut config: RunConfig<AutoencoderTaskConfig>,
+        dataset: Dataset,
+        device: &Device,
+    ) -> Result<(Self, AutoencoderKl), TrainError> {
+        let task = &mut config.task;
+        let start = task.start.checkpoint.as_deref().map(Component::open).transpose();
+        let start = start.map_err(|error| TrainError::config("start", error.to_string()))?;
+        if let Some(start) = &start {
+            task.model.clone_from(&start.config);
+        }
+        let wrong = |problem: String| TrainError::config("model", problem);
+        let model_config: AutoencoderKlConfig =
+            Deserialize::deserialize(&task.model).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+        let autodiff = config.trainer.device(device);
+        let mut model = model_config.init(&autodiff).map_err(|error| wrong(error.to_string()))?;
+        match &start {
+            Some(start) => {
+                load(&mut model, start.weights.as_ref(), DType::F32).map_err(|error| wrong(error.to_string()))?;
             }
-        })?;
-        if let Some(discriminator) = discriminator {
-            let mut made = made.into_iter();
+            None => model = with_little_noise(model.materialize(), model_config.latent_channels),
+        }
+        if task.start.freeze_encoder {
+            model.encoder = model.encoder.no_grad();
+            model.quant_conv = model.quant_conv.map(Module::no_grad);
+        }
+        let AdversarialConfig { factor, channels, halvings, .. } = task.adversarial;
+        let discriminator = || PatchDiscriminator::new(channels, halvings, &autodiff).materialize();
+        let discriminator = (factor > 0.0).then(|| Trainer::new(discriminator(), config.trainer.clone()));
+        let device = device.clone();
+        Ok((Self { config, dataset, discriminator, made: Vec::new(), step: 0, device }, model))
+    }
+
+    fn batch(&self, index: usize) -> Result<Tensor<4>, TrainError> {
+        let RunConfig { data, trainer, .. } = &self.config;
+        Ok(self.dataset.batch(index, data.batch_size, trainer.seed, &trainer.device(&self.device))?.images)
+    }
+
+    fn loss(&mut self, model: &AutoencoderKl, image: Tensor<4>, generator: &mut Generator) -> Tensor<1> {
+        let latents = model.encode(image.clone(), usize::MAX);
+        let noise = generator.randn_tensor(latents.mean.dims(), &image.device());
+        let decoded = model.decode(latents.sample(noise), usize::MAX);
+        let loss = self.config.task.loss.of(image.clone(), decoded.clone(), &latents);
+        let Some(discriminator) = &self.discriminator else { return loss };
+        self.made.push([image, decoded.clone().detach()]);
+        let AdversarialConfig { factor, start, .. } = self.config.task.adversarial;
+        if self.step < start {
+            return loss;
+        }
+        loss + discriminator.model().clone().no_grad().generator_loss(decoded) * factor
+    }
+
+    fn after_step(&mut self, trainer: &mut Trainer<AutoencoderKl>) -> Result<(), TrainError> {
+        self.step = trainer.steps();
+        if let Some(discriminator) = &mut self.discriminator {
+            let mut made = self.made.drain(..);
             discriminator.step(|model, _| {
-                let (image, decoded) = made.next().expect("there is one for each accumulation");
+                let [image, decoded] = made.next().expect("there is one for each accumulation");
                 model.loss(image, decoded)
             })?;
         }
-        Ok(loss)
+        Ok(())
     }
 
     fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        self.trainer.save_with(folder, |new| match &self.discriminator {
-            Some(discriminator) => discriminator.save(&new.join(DISCRIMINATOR)),
-            None => Ok(()),
-        })
+        self.discriminator.as_ref().map_or(Ok(()), |discriminator| discriminator.save(&folder.join(DISCRIMINATOR)))
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
-        self.trainer = Trainer::resume(self.trainer.model().clone(), self.config.trainer.clone(), folder)?;
         if let Some(discriminator) = &mut self.discriminator {
             let (model, config) = (discriminator.model().clone(), self.config.trainer.clone());
             *discriminator = Trainer::resume(model, config, &folder.join(DISCRIMINATOR))?;
+            self.step = discriminator.steps();
         }
         Ok(())
     }
 
     /// Rows of pictures, each above what the autoencoder makes of it.
-    fn samples(&self) -> Result<RgbImage, TrainError> {
+    fn samples(&self, model: &AutoencoderKl) -> Result<RgbImage, TrainError> {
         let images = self.dataset.batch(0, SHOWN, 0, self.device.tensors())?.images;
-        let model = self.trainer.averaged();
         let decoded = model.decode(model.encode(images.clone(), usize::MAX).mode(), usize::MAX);
         Ok(above(images, decoded))
     }
 
-    fn export(&self, folder: &Path) -> Result<(), TrainError> {
-        let mut config = self.config.model.clone();
-        if !self.config.start.freeze_encoder {
-            config["scaling_factor"] = self.scaling_factor()?.into();
+    fn export(&self, model: &AutoencoderKl, folder: &Path) -> Result<(), TrainError> {
+        let mut config = self.config.task.model.clone();
+        if !self.config.task.start.freeze_encoder {
+            config["scaling_factor"] = self.scaling_factor(model)?.into();
         }
         config["sample_size"] = self.config.data.size.into();
-        replace_folder(folder, |new| write_model(new, "AutoencoderKL", &config, self.trainer.averaged()))
+        replace_folder(folder, |new| write_model(new, "AutoencoderKL", &config, model))
     }
 }

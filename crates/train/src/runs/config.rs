@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{Dataset, TimestepSampler, TrainError, Weighting};
+use crate::{Dataset, TimestepSampler, TrainError, TrainerConfig, Weighting};
 
 /// `[data]`: the pictures.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -84,19 +84,57 @@ fn five_hundred() -> usize {
     500
 }
 
+/// The file of a run: three tables that all have, and those of the task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunConfig<C> {
+    /// The pictures.
+    pub data: DataConfig,
+    /// What is written.
+    pub output: OutputConfig,
+    /// How it is optimised.
+    pub trainer: TrainerConfig,
+    /// What else there is.
+    pub task: C,
+}
+
+impl<C: DeserializeOwned> RunConfig<C> {
+    /// From a file that [`read_table`] has read.
+    ///
+    /// # Errors
+    /// When there is an unknown key, or one is missing; it is named.
+    pub fn new(mut table: Table) -> Result<Self, TrainError> {
+        let trainer = table.remove("trainer").unwrap_or_else(|| Value::Table(Table::new()));
+        Ok(Self {
+            data: section("data", table.remove("data"))?,
+            output: section("output", table.remove("output"))?,
+            trainer: section("trainer", Some(trainer))?,
+            task: C::deserialize(table).map_err(|error| TrainError::config("the run's file", one_line(&error)))?,
+        })
+    }
+}
+
+fn section<T: DeserializeOwned>(name: &str, value: Option<Value>) -> Result<T, TrainError> {
+    let value = value.ok_or_else(|| TrainError::config("the run's file", format!("has no table [{name}]")))?;
+    T::deserialize(value).map_err(|error| TrainError::config(name, one_line(&error)))
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().trim().replace('\n', " ")
+}
+
 /// Reads a TOML file and changes it by `overrides`, pairs of a dotted key and a value in TOML (or else a text):
 /// `("trainer.steps", "500")`.
 ///
 /// # Errors
-/// When the file is no TOML, or has or lacks a key; the key is named.
-pub fn read_config<T: DeserializeOwned>(path: &Path, overrides: &[(String, String)]) -> Result<T, TrainError> {
+/// When the file is no TOML, or a key leads through something that is no table.
+pub fn read_table(path: &Path, overrides: &[(String, String)]) -> Result<Table, TrainError> {
     let failed = |problem: String| TrainError::config(&path.display().to_string(), problem);
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let mut table: Table = text.parse().map_err(|error| failed(one_line(&error)))?;
     for (key, value) in overrides {
         insert(&mut table, key, value).map_err(failed)?;
     }
-    T::deserialize(table).map_err(|error| failed(error.to_string().trim().replace('\n', " ")))
+    Ok(table)
 }
 
 fn insert(table: &mut Table, key: &str, value: &str) -> Result<(), String> {

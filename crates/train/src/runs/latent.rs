@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 use image::imageops::replace;
 use pyrograph::{Device, StableDiffusion, TextToImage};
 use pyrograph_autoencoder::AutoencoderKl;
 use pyrograph_checkpoint::{Component, load, save};
 use pyrograph_clip::ClipTextModel;
-use pyrograph_scheduler::{Diffusion, SchedulerConfig};
+use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
 use pyrograph_unet::UNet2dConditionModel;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,39 +19,26 @@ use super::captions::{CaptionTokenizer, hidden_states};
 use super::diffusers::{write_json, write_model};
 use super::latents::Latents;
 use super::start::Parts;
-use super::{DataConfig, DenoisingConfig, OutputConfig, Run};
+use super::{DenoisingConfig, RunConfig, Task};
 use crate::folder::replace_folder;
-use crate::{Dataset, TrainError, Trainer, TrainerConfig, denoising_loss};
+use crate::{Dataset, TrainError, denoising_loss};
 
-/// The TOML file of a run. `unet`, `text_encoder` and `scheduler` have the keys of diffusers' configuration files; with
-/// a checkpoint to start from they are not needed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LatentRunConfig {
-    /// The pictures and their captions.
-    pub data: DataConfig,
-    /// What is written.
-    pub output: OutputConfig,
-    /// How it is optimised.
-    #[serde(default)]
-    pub trainer: TrainerConfig,
+/// The tables of a run's file beside those that all have. `unet`, `text_encoder` and `scheduler` have the keys of diffusers'
+/// configuration files; with a checkpoint to start from they are not needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatentTaskConfig {
     /// What is minimised.
-    #[serde(default)]
     pub denoising: DenoisingConfig,
     /// Where weights come from.
-    #[serde(default)]
     pub start: LatentStartConfig,
     /// What is shown on the way.
-    #[serde(default)]
     pub samples: SamplesConfig,
     /// `UNet2DConditionModel`.
-    #[serde(default)]
     pub unet: Value,
     /// `CLIPTextModel`.
-    #[serde(default)]
     pub text_encoder: Value,
     /// The noise schedule of training, and the sampler that the result names.
-    #[serde(default)]
     pub scheduler: Value,
 }
 
@@ -89,21 +76,20 @@ impl Default for SamplesConfig {
     }
 }
 
-/// What is trained together.
+/// UNet and text tower, which are trained together.
 #[derive(Module, Debug)]
-pub(crate) struct Conditioned {
+pub struct Conditioned {
     pub(crate) unet: UNet2dConditionModel,
     pub(crate) text_encoder: ClipTextModel,
 }
 
-/// A latent diffusion model in training.
+/// Latent diffusion.
 #[derive(Debug)]
-pub struct LatentRun {
-    config: LatentRunConfig,
+pub struct LatentTask {
+    config: RunConfig<LatentTaskConfig>,
     dataset: Dataset,
     latents: Latents,
     diffusion: Diffusion,
-    trainer: Trainer<Conditioned>,
     tokenizer: CaptionTokenizer,
     autoencoder: (Value, AutoencoderKl),
     device: Device,
@@ -112,42 +98,8 @@ pub struct LatentRun {
 /// Pictures in a row of a grid.
 const COLUMNS: usize = 8;
 
-impl LatentRun {
-    /// Opens data and weights, and encodes all pictures unless an earlier run has.
-    ///
-    /// # Errors
-    /// When data or weights cannot be read, or the parts do not fit together.
-    pub fn new(mut config: LatentRunConfig, device: &Device) -> Result<Self, TrainError> {
-        let dataset = config.data.open()?;
-        let autodiff = config.trainer.device(device);
-        autodiff.seed(config.trainer.seed);
-        let parts = Parts::open(&mut config, &dataset, &autodiff)?;
-        let schedule = SchedulerConfig::from_json(&config.scheduler.to_string());
-        let diffusion = schedule.and_then(|schedule| Diffusion::new(&schedule.with_pipeline_defaults()));
-        let diffusion = diffusion.map_err(|error| TrainError::config("scheduler", error.to_string()))?;
-        let (component, autoencoder) = autoencoder(&config, device)?;
-        let folder = &config.output.folder;
-        let latents = Latents::cached(folder, &dataset, &autoencoder, component.weights.as_ref(), device.tensors())?;
-        let channels = config.unet["in_channels"].as_u64().unwrap_or(4) as usize;
-        if latents.shape[0] != channels {
-            let problem = format!("is {channels}, but latents have {} channels", latents.shape[0]);
-            return Err(TrainError::config("unet.in_channels", problem));
-        }
-        Ok(Self {
-            trainer: Trainer::new(parts.model, config.trainer.clone()),
-            tokenizer: parts.tokenizer,
-            autoencoder: (component.config, autoencoder),
-            device: device.clone(),
-            config,
-            dataset,
-            latents,
-            diffusion,
-        })
-    }
-}
-
 /// The autoencoder stays as it is.
-fn autoencoder(config: &LatentRunConfig, device: &Device) -> Result<(Component, AutoencoderKl), TrainError> {
+fn autoencoder(config: &LatentTaskConfig, device: &Device) -> Result<(Component, AutoencoderKl), TrainError> {
     let component = super::start::autoencoder(&config.start)?;
     let wrong = |problem: String| TrainError::config("autoencoder", problem);
     let parsed: pyrograph_autoencoder::AutoencoderKlConfig =
@@ -157,65 +109,64 @@ fn autoencoder(config: &LatentRunConfig, device: &Device) -> Result<(Component, 
     Ok((component, model))
 }
 
-impl Run for LatentRun {
-    fn output(&self) -> &OutputConfig {
-        &self.config.output
+impl Task for LatentTask {
+    type Model = Conditioned;
+    /// Captions as tokens, and the numbers of the pictures.
+    type Batch = (Vec<Vec<u32>>, Vec<usize>);
+    type Config = LatentTaskConfig;
+
+    /// Encodes all pictures unless an earlier run has.
+    fn open(
+        mut config: RunConfig<LatentTaskConfig>,
+        dataset: Dataset,
+        device: &Device,
+    ) -> Result<(Self, Conditioned), TrainError> {
+        let Parts { model, tokenizer } = Parts::open(&mut config.task, &dataset, &config.trainer.device(device))?;
+        let schedule = SchedulerConfig::from_json(&config.task.scheduler.to_string());
+        let diffusion = schedule.and_then(|schedule| Diffusion::new(&schedule.with_pipeline_defaults()));
+        let diffusion = diffusion.map_err(|error| TrainError::config("scheduler", error.to_string()))?;
+        let (component, autoencoder) = autoencoder(&config.task, device)?;
+        let folder = &config.output.folder;
+        let latents = Latents::cached(folder, &dataset, &autoencoder, component.weights.as_ref(), device.tensors())?;
+        let channels = config.task.unet["in_channels"].as_u64().unwrap_or(4) as usize;
+        if latents.shape[0] != channels {
+            let problem = format!("is {channels}, but latents have {} channels", latents.shape[0]);
+            return Err(TrainError::config("unet.in_channels", problem));
+        }
+        let autoencoder = (component.config, autoencoder);
+        Ok((Self { config, dataset, latents, diffusion, tokenizer, autoencoder, device: device.clone() }, model))
     }
 
-    fn steps(&self) -> usize {
-        self.trainer.steps()
+    fn batch(&self, index: usize) -> Result<Self::Batch, TrainError> {
+        let RunConfig { data, trainer, task, .. } = &self.config;
+        let pictures = self.dataset.numbers(index, data.batch_size, trainer.seed);
+        let mut generator = trainer.generator_of_data(index);
+        let draws = generator.rand(data.batch_size).into_iter().map(f64::from);
+        let shown = |(&picture, draw): (&usize, f64)| {
+            if draw < task.denoising.caption_dropout { "" } else { self.dataset.caption(picture) }
+        };
+        let captions: Vec<&str> = pictures.iter().zip(draws).map(shown).collect();
+        Ok((self.tokenizer.encode_some(&captions, data.caption_tag_dropout, &mut generator)?, pictures))
     }
 
-    fn total(&self) -> usize {
-        self.config.trainer.steps
-    }
-
-    fn images_per_step(&self) -> usize {
-        self.config.data.batch_size * self.config.trainer.gradient_accumulation
-    }
-
-    fn step(&mut self) -> Result<f64, TrainError> {
-        let Self { config, dataset, tokenizer, latents, diffusion, trainer, .. } = self;
-        let (settings, batch) = (&config.denoising, config.data.batch_size);
-        let batches = trainer.batches().map(|index| {
-            let pictures = dataset.numbers(index, batch, config.trainer.seed);
-            let mut generator = trainer.generator_of_data(index);
-            let kept = generator.rand(batch).into_iter().map(|draw| f64::from(draw) >= settings.caption_dropout);
-            let captions =
-                pictures.iter().zip(kept).map(|(&picture, kept)| if kept { dataset.caption(picture) } else { "" });
-            let captions: Vec<&str> = captions.collect();
-            Ok((tokenizer.encode_some(&captions, config.data.caption_tag_dropout, &mut generator)?, pictures))
-        });
-        let mut batches = batches.collect::<Result<Vec<_>, TrainError>>()?.into_iter();
-        trainer.step(|model, generator| {
-            let device = model.unet.conv_in.weight.device();
-            let (captions, pictures) = batches.next().expect("there is one for each accumulation");
-            let text = hidden_states(&model.text_encoder, &captions); // [batch, tokens, width]
-            let original = latents.draw(&pictures, generator, &device); // [batch, channels, height, width]
-            let timesteps = settings.timesteps.draw(batch, diffusion.steps(), generator);
-            let noise = generator.randn_tensor(original.dims(), &device);
-            let predict = |noisy, times: &[f64]| model.unet.forward(noisy, times, text);
-            denoising_loss(diffusion, settings.weighting(), predict, original, noise, &timesteps).mean()
-        })
-    }
-
-    fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        self.trainer.save(folder)
-    }
-
-    fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
-        self.trainer = Trainer::resume(self.trainer.model().clone(), self.config.trainer.clone(), folder)?;
-        Ok(())
+    fn loss(&mut self, model: &Conditioned, (captions, pictures): Self::Batch, generator: &mut Generator) -> Tensor<1> {
+        let (settings, device) = (&self.config.task.denoising, model.unet.conv_in.weight.device());
+        let text = hidden_states(&model.text_encoder, &captions); // [batch, tokens, width]
+        let original = self.latents.draw(&pictures, generator, &device); // [batch, channels, height, width]
+        let timesteps = settings.timesteps.draw(pictures.len(), self.diffusion.steps(), generator);
+        let noise = generator.randn_tensor(original.dims(), &device);
+        let predict = |noisy, times: &[f64]| model.unet.forward(noisy, times, text);
+        denoising_loss(&self.diffusion, settings.weighting(), predict, original, noise, &timesteps).mean()
     }
 
     /// A picture of each prompt, made by the pipeline from the model as it is written.
-    fn samples(&self) -> Result<RgbImage, TrainError> {
-        let SamplesConfig { prompts, steps, guidance_scale } = &self.config.samples;
+    fn samples(&self, model: &Conditioned) -> Result<RgbImage, TrainError> {
+        let SamplesConfig { prompts, steps, guidance_scale } = &self.config.task.samples;
         let folder = tempfile::tempdir().map_err(|error| TrainError::checkpoint(Path::new("samples"), error))?;
-        let model = folder.path().join("model");
-        self.export(&model)?;
-        let failed = |error: pyrograph::Error| TrainError::checkpoint(&model, error);
-        let pipeline = StableDiffusion::from_path(&model, &self.device).map_err(failed)?;
+        let written = folder.path().join("model");
+        self.export(model, &written)?;
+        let failed = |error: pyrograph::Error| TrainError::checkpoint(&written, error);
+        let pipeline = StableDiffusion::from_path(&written, &self.device).map_err(failed)?;
         let captions = self.dataset.captions().take(COLUMNS).map(str::to_owned).collect();
         let prompts: Vec<String> = if prompts.is_empty() { captions } else { prompts.clone() };
         let side = self.config.data.size;
@@ -230,11 +181,10 @@ impl Run for LatentRun {
         Ok(grid)
     }
 
-    fn export(&self, folder: &Path) -> Result<(), TrainError> {
-        let model = self.trainer.averaged();
-        let mut unet = self.config.unet.clone();
+    fn export(&self, model: &Conditioned, folder: &Path) -> Result<(), TrainError> {
+        let mut unet = self.config.task.unet.clone();
         unet["sample_size"] = self.latents.shape[1].into();
-        let mut scheduler = self.config.scheduler.clone();
+        let mut scheduler = self.config.task.scheduler.clone();
         if scheduler["_class_name"].is_null() {
             scheduler["_class_name"] = "DPMSolverMultistepScheduler".into();
         }
@@ -244,7 +194,7 @@ impl Run for LatentRun {
             write_model(&new.join("unet"), "UNet2DConditionModel", &unet, &model.unet)?;
             write_model(&new.join("vae"), "AutoencoderKL", &self.autoencoder.0, &self.autoencoder.1)?;
             let text_encoder = new.join("text_encoder");
-            write_json(&text_encoder.join("config.json"), &self.config.text_encoder)?;
+            write_json(&text_encoder.join("config.json"), &self.config.task.text_encoder)?;
             let weights = text_encoder.join("model.safetensors");
             save(&model.text_encoder, &weights, "text_model.", DType::F16)
                 .map_err(|error| TrainError::checkpoint(folder, error))?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::captions::CaptionTokenizer;
-use super::latent::{Conditioned, LatentRunConfig, LatentStartConfig};
+use super::latent::{Conditioned, LatentStartConfig, LatentTaskConfig};
 use crate::{Dataset, TrainError};
 
 /// The trained networks as they begin, and the words that they know.
@@ -22,7 +22,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Loads what the configuration names and makes the rest; its tables are then those of the networks.
-    pub(crate) fn open(config: &mut LatentRunConfig, dataset: &Dataset, device: &Device) -> Result<Self, TrainError> {
+    pub(crate) fn open(config: &mut LatentTaskConfig, dataset: &Dataset, device: &Device) -> Result<Self, TrainError> {
         let start = config.start.clone();
         let (unet_weights, own_tower) = match &start.checkpoint {
             Some(path) => {
@@ -53,7 +53,7 @@ impl Parts {
 }
 
 /// Both networks in the sizes of the configuration, which have to fit each other.
-fn init(config: &LatentRunConfig, device: &Device) -> Result<Conditioned, TrainError> {
+fn init(config: &LatentTaskConfig, device: &Device) -> Result<Conditioned, TrainError> {
     let text_config = ClipTextConfig::from_json(&config.text_encoder.to_string()).map_err(wrong)?;
     let unet_config: UNet2dConditionConfig = Deserialize::deserialize(&config.unet)
         .map_err(|error: serde_json::Error| TrainError::config("unet", error.to_string()))?;
@@ -68,7 +68,7 @@ fn init(config: &LatentRunConfig, device: &Device) -> Result<Conditioned, TrainE
 
 /// The tokenizer of a tower, whose table then is the configuration's, or one for a tower that is made anew.
 fn tokenizer(
-    config: &mut LatentRunConfig,
+    config: &mut LatentTaskConfig,
     tower: Option<&(Component, TokenizerSource)>,
     dataset: &Dataset,
 ) -> Result<CaptionTokenizer, TrainError> {
