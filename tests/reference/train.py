@@ -1,6 +1,7 @@
 """Losses of one training step and their gradients, with the weights of the cases `sd1` of unet.safetensors and `kl` of
 vae.safetensors.
 
+Two pictures and their distance are there too: `metrics/<name>`.
 Writes train.safetensors: `<case>/input/<name>`, `<case>/output/loss`, `<case>/gradients/<name or state-dict key>`, all float32.
 """
 
@@ -23,7 +24,7 @@ def dump(folder):
     generator = torch.Generator().manual_seed(20)
     randn = lambda *shape: torch.randn(shape, generator=generator)
     tensors = {"rand": torch.rand(20, generator=torch.Generator().manual_seed(5))}
-    tensors |= denoising(folder, randn) | autoencoder(folder, randn) | quantizer(randn) | contrastive(randn)
+    tensors |= denoising(folder, randn) | autoencoder(folder, randn) | quantizer(randn) | contrastive(randn) | metrics(generator)
     save_file({name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}, folder / "train.safetensors")
 
 
@@ -89,3 +90,19 @@ def saved(kind, folder, file, case):
     weights = load_file(folder / f"{file}.safetensors")
     model.load_state_dict({name.removeprefix(prefix): t.float() for name, t in weights.items() if name.startswith(prefix)})
     return model
+
+
+def metrics(generator):
+    """PSNR and SSIM (Gaussian window of 11 pixels, deviation 1.5, population variance, where the window fits)."""
+    a = torch.randint(0, 256, (3, 20, 24), generator=generator).double()
+    b = (a + 40 * torch.randn(a.shape, generator=generator)).round().clamp(0, 255)
+    x = torch.arange(11, dtype=torch.float64) - 5
+    window = torch.exp(-(x**2) / (2 * 1.5**2))
+    window = (window / window.sum()).outer(window / window.sum())[None, None]
+    blur = lambda image: F.conv2d(image[:, None], window)
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b, cov = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2, blur(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    ssim = (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    psnr = 20 * torch.log10(255 / F.mse_loss(a, b).sqrt())
+    return {"metrics/a": a, "metrics/b": b, "metrics/psnr": psnr[None], "metrics/ssim": ssim.mean()[None]}

@@ -43,7 +43,7 @@ num_attention_heads = 2
 "#;
 
 const LATENT: &str = r#"
-data = { folder = "data", size = 16, batch_size = 4, caption_tag_dropout = 0.5 }
+data = { folder = "data", size = 16, batch_size = 4, caption_tag_dropout = 0.5, mirror = true }
 output = { folder = "latent" }
 trainer = { steps = 3 }
 start = { autoencoder = "autoencoder/model", text_encoder = "clip/model" }

@@ -117,17 +117,21 @@ impl Dataset {
         Ok(Batch { images: self.tensor(pixels, device), captions })
     }
 
-    /// Pictures by their numbers, as they are.
+    /// Pictures by their numbers, as they are or all mirrored.
     ///
     /// # Shapes
     /// `[pictures, 3, size, size]` in -1 ..= 1
     ///
     /// # Errors
     /// When a picture cannot be read.
-    pub fn images(&self, numbers: &[usize], device: &Device) -> Result<Tensor<4>, TrainError> {
+    pub fn images(&self, numbers: &[usize], mirrored: bool, device: &Device) -> Result<Tensor<4>, TrainError> {
         let mut pixels = Vec::new();
         for &number in numbers {
-            pixels.extend(values(&self.read(&self.items[number].file)?));
+            let mut picture = self.picture(number)?;
+            if mirrored {
+                image::imageops::flip_horizontal_in_place(&mut picture);
+            }
+            pixels.extend(values(&picture));
         }
         Ok(self.tensor(pixels, device))
     }
@@ -138,11 +142,16 @@ impl Dataset {
         Tensor::from_data(TensorData::new(pixels, [pictures, 3, size, size]), device)
     }
 
-    /// What tells this data set from others: the size and the files with their lengths.
+    /// Whether pictures are mirrored by chance.
+    pub(crate) fn mirrors(&self) -> bool {
+        self.mirror
+    }
+
+    /// What tells this data set from others: size, mirroring, and the files with their lengths.
     pub(crate) fn describe(&self) -> impl Iterator<Item = String> {
         let length = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
         let files = self.items.iter().map(move |item| format!("{} {}", item.file.display(), length(&item.file)));
-        std::iter::once(self.size.to_string()).chain(files)
+        std::iter::once(format!("{} {}", self.size, self.mirror)).chain(files)
     }
 
     /// The numbers of the pictures of a [`batch`](Self::batch).

@@ -5,7 +5,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_autoencoder::VectorQuantizer;
 use pyrograph_scheduler::Generator;
-use pyrograph_train::{CodebookMeans, Ema, ImportanceSampler, TimestepSampler};
+use pyrograph_train::{
+    CodebookMeans, Ema, ImportanceSampler, PatchDiscriminator, TimestepSampler, Trainer, TrainerConfig,
+};
 
 #[test]
 fn stratified_timesteps_take_every_part() {
@@ -77,4 +79,32 @@ fn running_means_find_clusters() {
     assert!(furthest < 0.01, "a centre is {furthest} from its code");
     let (first, last) = (usage[0], usage[usage.len() - 1]);
     assert!(first < 5.0 && last > 8.0, "{first} of 16 codes are used in the beginning, {last} in the end");
+}
+
+/// Sharp stripes against blurred ones, which only details tell apart.
+#[test]
+fn a_discriminator_learns_what_is_sharp() {
+    let device = Device::flex().autodiff();
+    let config = TrainerConfig { steps: 60, learning_rate: 3e-3, warmup_steps: 5, ..TrainerConfig::default() };
+    let mut trainer = Trainer::new(PatchDiscriminator::new(8, 2, &device), config);
+    let stripes = |generator: &mut Generator| {
+        let colours = generator.randn_tensor([8, 3, 1, 1], &device) * 0.3;
+        let line: Vec<f32> = (0..16).map(|x| if x % 4 < 2 { 0.5 } else { -0.5 }).collect();
+        let sharp =
+            Tensor::<1>::from_floats(line.as_slice(), &device).reshape([1, 1, 1, 16]).expand([8, 3, 16, 16]) + colours;
+        let blurred = (sharp.clone() + sharp.clone().roll_dim(1, 3) + sharp.clone().roll_dim(-1, 3)) / 3.0;
+        (sharp, blurred)
+    };
+    let mut losses = Vec::new();
+    while !trainer.finished() {
+        let step = trainer.step(|model, generator| {
+            let (sharp, blurred) = stripes(generator);
+            model.loss(sharp, blurred)
+        });
+        losses.push(step.expect("the loss stays finite"));
+    }
+    assert!(losses[0] > 0.8 && losses[59] < 0.2, "the loss fell from {} to {}", losses[0], losses[59]);
+    let (sharp, blurred) = stripes(&mut Generator::new(9));
+    let opinion = |image| trainer.model().generator_loss(image).into_scalar::<f32>();
+    assert!(opinion(sharp) < opinion(blurred), "what looks real costs the autoencoder less");
 }

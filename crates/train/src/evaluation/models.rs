@@ -31,7 +31,7 @@ pub fn reconstruction(folder: &Path, data: &Dataset, count: usize, device: &Devi
     let mut sums = [0.0; 2];
     let count = count.min(data.len());
     for number in 0..count {
-        let image = data.images(&[number], device.tensors())?;
+        let image = data.images(&[number], false, device.tensors())?;
         let decoded = model.decode(model.encode(image, usize::MAX).mode(), usize::MAX);
         let (picture, decoded) = (data.picture(number)?, grid(decoded, 1));
         sums[0] += peak_signal_to_noise(&picture, &decoded);
@@ -60,7 +60,7 @@ pub fn bits_per_dimension(folder: &Path, data: &Dataset, count: usize, device: &
     let (mut sum, count) = (0.0, count.min(data.len()));
     for first in (0..count).step_by(BATCH) {
         let numbers: Vec<usize> = (first..count.min(first + BATCH)).collect();
-        let original = data.images(&numbers, device.tensors())?;
+        let original = data.images(&numbers, false, device.tensors())?;
         let mut bound: Tensor<1> = diffusion.prior_bound(original.clone());
         for timestep in 0..diffusion.steps() {
             let timesteps = vec![timestep; numbers.len()];

@@ -120,7 +120,7 @@ impl Task for ClipTask {
     fn samples(&self, model: &ClipModel) -> Result<RgbImage, TrainError> {
         let candidates = self.dataset.numbers(0, CANDIDATES.min(self.dataset.len()), 0);
         let shown = candidates.len().min(SHOWN);
-        let images = self.dataset.images(&candidates, self.device.tensors())?;
+        let images = self.dataset.images(&candidates, false, self.device.tensors())?;
         let captions = candidates[..shown].iter().map(|&number| self.tokenizer.encode(self.dataset.caption(number)));
         let texts = captions.collect::<Result<Vec<_>, _>>()?;
         let similarity = model.similarity(model.image_features(images.clone()), model.text_features(&texts));

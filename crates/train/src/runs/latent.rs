@@ -111,7 +111,7 @@ fn autoencoder(config: &LatentTaskConfig, device: &Device) -> Result<(Component,
 
 impl Task for LatentTask {
     type Model = Conditioned;
-    /// Captions as tokens, and the numbers of the pictures.
+    /// Captions as tokens, and the numbers of the latents.
     type Batch = (Vec<Vec<u32>>, Vec<usize>);
     type Config = LatentTaskConfig;
 
@@ -146,14 +146,20 @@ impl Task for LatentTask {
             if draw < task.denoising.caption_dropout { "" } else { self.dataset.caption(picture) }
         };
         let captions: Vec<&str> = pictures.iter().zip(draws).map(shown).collect();
-        Ok((self.tokenizer.encode_some(&captions, data.caption_tag_dropout, &mut generator)?, pictures))
+        let captions = self.tokenizer.encode_some(&captions, data.caption_tag_dropout, &mut generator)?;
+        let mirrored = generator.rand(data.batch_size).into_iter().map(|draw| data.mirror && draw < 0.5);
+        let variants = pictures.into_iter().zip(mirrored);
+        Ok((
+            captions,
+            variants.map(|(picture, mirrored)| picture + usize::from(mirrored) * self.dataset.len()).collect(),
+        ))
     }
 
-    fn loss(&mut self, model: &Conditioned, (captions, pictures): Self::Batch, generator: &mut Generator) -> Tensor<1> {
+    fn loss(&mut self, model: &Conditioned, (captions, numbers): Self::Batch, generator: &mut Generator) -> Tensor<1> {
         let (settings, device) = (&self.config.task.denoising, model.unet.conv_in.weight.device());
         let text = hidden_states(&model.text_encoder, &captions); // [batch, tokens, width]
-        let original = self.latents.draw(&pictures, generator, &device); // [batch, channels, height, width]
-        let timesteps = settings.timesteps.draw(pictures.len(), self.diffusion.steps(), generator);
+        let original = self.latents.draw(&numbers, generator, &device); // [batch, channels, height, width]
+        let timesteps = settings.timesteps.draw(numbers.len(), self.diffusion.steps(), generator);
         let noise = generator.randn_tensor(original.dims(), &device);
         let predict = |noisy, times: &[f64]| model.unet.forward(noisy, times, text);
         denoising_loss(&self.diffusion, settings.weighting(), predict, original, noise, &timesteps).mean()

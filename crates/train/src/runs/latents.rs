@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Dataset, TrainError};
 
-/// The distribution of the latents of every picture, scaled as the diffusion model sees them.
+/// The distribution of the latents of every picture, scaled as the diffusion model sees them; behind them those of the
+/// mirrored pictures, where the data set mirrors.
 #[derive(Debug)]
 pub(crate) struct Latents {
     /// Channels, height, width.
@@ -70,16 +71,20 @@ impl Latents {
 fn encode(path: &PathBuf, dataset: &Dataset, autoencoder: &AutoencoderKl, device: &Device) -> Result<(), TrainError> {
     let (mut mean, mut deviation, mut shape) = (Vec::new(), Vec::new(), [0; 4]);
     let values = |x: Tensor<4>| x.into_data().try_to_vec::<f32>().expect("latents are float32");
-    for first in (0..dataset.len()).step_by(BATCH) {
-        let pictures: Vec<usize> = (first..dataset.len().min(first + BATCH)).collect();
-        let latents = autoencoder.encode(dataset.images(&pictures, device)?, usize::MAX);
-        let scaled = autoencoder.scale(latents.mode());
-        shape = scaled.dims();
-        let spread = autoencoder.scale(latents.mean.clone() + (latents.log_variance * 0.5).exp()) - scaled.clone();
-        mean.extend(values(scaled));
-        deviation.extend(values(spread));
+    let variants = if dataset.mirrors() { &[false, true][..] } else { &[false] };
+    for &mirrored in variants {
+        for first in (0..dataset.len()).step_by(BATCH) {
+            let pictures: Vec<usize> = (first..dataset.len().min(first + BATCH)).collect();
+            let latents = autoencoder.encode(dataset.images(&pictures, mirrored, device)?, usize::MAX);
+            let scaled = autoencoder.scale(latents.mode());
+            shape = scaled.dims();
+            let spread = autoencoder.scale(latents.mean.clone() + (latents.log_variance * 0.5).exp()) - scaled.clone();
+            mean.extend(values(scaled));
+            deviation.extend(values(spread));
+        }
     }
-    let tensor = |values| TensorData::new(values, [dataset.len(), shape[1], shape[2], shape[3]]);
+    let count = variants.len() * dataset.len();
+    let tensor = |values| TensorData::new(values, [count, shape[1], shape[2], shape[3]]);
     let saved = save_tensors(path, &[("mean", tensor(mean)), ("deviation", tensor(deviation))]);
     saved.map_err(|error| TrainError::data(path, error))
 }
