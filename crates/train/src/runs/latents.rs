@@ -1,6 +1,6 @@
 //! Latents of all pictures, computed once and kept on disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pyrograph_autoencoder::AutoencoderKl;
@@ -68,7 +68,7 @@ impl Latents {
     }
 }
 
-fn encode(path: &PathBuf, dataset: &Dataset, autoencoder: &AutoencoderKl, device: &Device) -> Result<(), TrainError> {
+fn encode(path: &Path, dataset: &Dataset, autoencoder: &AutoencoderKl, device: &Device) -> Result<(), TrainError> {
     let (mut mean, mut deviation, mut shape) = (Vec::new(), Vec::new(), [0; 4]);
     let values = |x: Tensor<4>| x.into_data().try_to_vec::<f32>().expect("latents are float32");
     let variants = if dataset.mirrors() { &[false, true][..] } else { &[false] };
