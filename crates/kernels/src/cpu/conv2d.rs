@@ -4,6 +4,7 @@ mod weight_gradient;
 
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::autodiff::{Inputs, track};
 use super::values::{Values, tensor};
@@ -27,11 +28,30 @@ pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
     Some(inputs.record(y, || gradient::Conv2dGradient { geometry, x: values, weight }))
 }
 
-/// Fills `y`, `[batch, channels_out, height_out, width_out]`, by the algorithm that suits the sizes.
+/// Fills `y`, `[batch, channels_out, height_out, width_out]`. Every thread works on pictures of its own as far as there are
+/// enough: the algorithms' own loops are too short for threads where channels are few.
 fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if y.is_empty() {
         return;
     }
+    let (share, [input, output]) = (share(geometry), values_per_image(geometry));
+    y.par_chunks_mut(share * output).zip(x.par_chunks(share * input)).for_each(|(y, x)| {
+        convolve_share(&Geometry { batch: y.len() / output, ..*geometry }, x, weight, bias, y);
+    });
+}
+
+/// Pictures for each thread.
+fn share(geometry: &Geometry) -> usize {
+    geometry.batch.div_ceil(rayon::current_num_threads()).max(1)
+}
+
+/// Of the input and of the output.
+fn values_per_image(geometry: &Geometry) -> [usize; 2] {
+    [geometry.channels_in * geometry.area_in(), geometry.channels_out * geometry.area_out()]
+}
+
+/// By the algorithm that suits the sizes.
+fn convolve_share(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if pointwise::covers(geometry) {
         pointwise::conv2d(geometry, x, weight, bias, y);
     } else if winograd::pays(geometry) {

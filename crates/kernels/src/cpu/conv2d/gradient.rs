@@ -5,7 +5,6 @@ use super::weight_gradient::weight_gradient;
 use crate::cpu::autodiff::Gradient;
 use crate::cpu::math;
 use crate::cpu::values::Values;
-use crate::cpu::winograd;
 use crate::geometry::Geometry;
 
 /// The gradient of a convolution with respect to its input, its weight and its bias.
@@ -21,11 +20,7 @@ impl Gradient<3> for Conv2dGradient {
         let (geometry, output) = (&self.geometry, output.into_contiguous());
         [
             x.then(|| input_gradient(geometry, &self.weight, &output)),
-            weight.then(|| {
-                let algorithm =
-                    if winograd::weight_gradient_pays(geometry) { winograd::weight_gradient } else { weight_gradient };
-                algorithm(geometry, &self.x, &output)
-            }),
+            weight.then(|| weight_gradient(geometry, &self.x, &output)),
             bias.then(|| bias_gradient(geometry, &output)),
         ]
     }

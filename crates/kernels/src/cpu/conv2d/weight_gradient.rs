@@ -2,29 +2,52 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::{share, values_per_image};
 use crate::cpu::gemm::{Matrix, MatrixMut, Previous, gemm};
 use crate::cpu::im2col::{GAP, PIXELS, write_patches};
 use crate::cpu::scratch::Scratch;
+use crate::cpu::winograd;
 use crate::geometry::Geometry;
 
-/// The gradient of a convolution's weight, `[channels_out, channels_in, height, width]`, from that of its output: the
-/// matrix product of the output's gradient and the input's patches, over all pixels of all pictures.
+/// The gradient of a convolution's weight, `[channels_out, channels_in, height, width]`, from that of its output; every thread
+/// adds up pictures of its own.
 pub(super) fn weight_gradient(geometry: &Geometry, x: &[f32], output: &[f32]) -> Vec<f32> {
-    let Geometry { batch, channels_in, channels_out, size_out: [height, _], kernel, .. } = *geometry;
-    let len = channels_out * channels_in * kernel[0] * kernel[1];
-    let rows = batch * height; // output rows of all pictures, one after the other
-    let share = rows.div_ceil(rayon::current_num_threads()).max(1);
-    let shares: Vec<usize> = (0..rows).step_by(share).collect();
-    let sums = shares.into_par_iter().map(|first| {
-        let mut sum = vec![0.0; len];
-        add_rows(geometry, x, output, first..(first + share).min(rows), &mut sum);
-        sum
+    let (share, [input_len, output_len]) = (share(geometry), values_per_image(geometry));
+    let shares = output[..geometry.batch * output_len].par_chunks(share * output_len);
+    let sums = shares.zip(x.par_chunks(share * input_len)).map(|(output, x)| {
+        let geometry = Geometry { batch: output.len() / output_len, ..*geometry };
+        if winograd::weight_gradient_pays(&geometry) {
+            winograd::weight_gradient(&geometry, x, output)
+        } else {
+            by_patches(&geometry, x, output)
+        }
     });
+    sum(sums.collect(), geometry)
+}
+
+fn sum(parts: Vec<Vec<f32>>, geometry: &Geometry) -> Vec<f32> {
     let add = |mut a: Vec<f32>, b: Vec<f32>| {
         a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         a
     };
-    sums.collect::<Vec<_>>().into_iter().reduce(add).unwrap_or_else(|| vec![0.0; len])
+    parts.into_iter().reduce(add).unwrap_or_else(|| vec![0.0; weights(geometry)])
+}
+
+fn weights(geometry: &Geometry) -> usize {
+    geometry.channels_out * geometry.channels_in * geometry.kernel[0] * geometry.kernel[1]
+}
+
+/// The matrix product of the output's gradient and the input's patches, over all pixels of all pictures.
+fn by_patches(geometry: &Geometry, x: &[f32], output: &[f32]) -> Vec<f32> {
+    let rows = geometry.batch * geometry.size_out[0]; // output rows of all pictures, one after the other
+    let share = rows.div_ceil(rayon::current_num_threads()).max(1);
+    let shares: Vec<usize> = (0..rows).step_by(share).collect();
+    let sums = shares.into_par_iter().map(|first| {
+        let mut sum = vec![0.0; weights(geometry)];
+        add_rows(geometry, x, output, first..(first + share).min(rows), &mut sum);
+        sum
+    });
+    sum(sums.collect(), geometry)
 }
 
 /// Adds the part of some output rows.
