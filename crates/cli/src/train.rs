@@ -31,25 +31,25 @@ pub(crate) struct Arguments {
     /// Compute activations anew for gradients instead of keeping them: less memory, more time
     #[arg(long)]
     gradient_checkpointing: bool,
-    /// Folder of pictures with captions.jsonl or metadata.jsonl, instead of data.folder
+    /// Folder of pictures with captions.jsonl or metadata.jsonl, instead of `data.folder`
     #[arg(long, value_name = "FOLDER")]
     data: Option<String>,
-    /// Folder that the run writes to, instead of output.folder
+    /// Folder that the run writes to, instead of `output.folder`
     #[arg(long, value_name = "FOLDER")]
     output: Option<String>,
-    /// Steps of the whole run, instead of trainer.steps
+    /// Steps of the whole run, instead of `trainer.steps`
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Pictures of a batch, instead of data.batch_size
+    /// Pictures of a batch, instead of `data.batch_size`
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Highest learning rate, instead of trainer.learning_rate
+    /// Highest learning rate, instead of `trainer.learning_rate`
     #[arg(long, value_name = "F")]
     learning_rate: Option<f64>,
-    /// Seed of all random numbers, instead of trainer.seed
+    /// Seed of all random numbers, instead of `trainer.seed`
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Any other key of the file, such as loss.kl=0.001
+    /// Any other key of the file, such as `loss.kl=0.001`
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
 }

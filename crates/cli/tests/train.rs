@@ -132,14 +132,17 @@ impl Workplace {
 
     /// Starts training and waits until so many steps are in `losses.csv`.
     fn start(&self, arguments: &[&str], losses: &str, steps: usize) -> Child {
-        let child = self.command(arguments).spawn().expect("the program starts");
-        for _ in 0..6000 {
-            if fs::read_to_string(self.path(losses)).is_ok_and(|text| text.lines().count() > steps) {
-                return child;
-            }
+        let mut child = self.command(arguments).spawn().expect("the program starts");
+        let written = || fs::read_to_string(self.path(losses)).map_or(0, |text| text.lines().count());
+        let taken = (0..6000).any(|_| {
             sleep(Duration::from_millis(10));
+            written() > steps
+        });
+        if !taken {
+            child.kill().and_then(|()| child.wait()).expect("it can be stopped");
+            panic!("{steps} steps were not taken in a minute");
         }
-        panic!("no step was taken in a minute");
+        child
     }
 }
 
