@@ -24,7 +24,7 @@ def dump(folder):
     generator = torch.Generator().manual_seed(20)
     randn = lambda *shape: torch.randn(shape, generator=generator)
     tensors = {"rand": torch.rand(20, generator=torch.Generator().manual_seed(5))}
-    tensors |= denoising(folder, randn) | autoencoder(folder, randn) | quantizer(randn) | contrastive(randn) | metrics(generator)
+    tensors |= denoising(folder, randn) | autoencoder(folder, randn) | quantizer(randn) | contrastive(randn) | metrics(generator) | discriminator(randn)
     save_file({name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}, folder / "train.safetensors")
 
 
@@ -76,6 +76,33 @@ def contrastive(randn):
     inputs = {name: tensor.requires_grad_() for name, tensor in inputs.items()}
     loss = image_text_contrastive_loss(unit(inputs["texts"]) @ unit(inputs["images"]).T * inputs["logit_scale"].exp())
     return {f"contrastive/input/{name}": tensor for name, tensor in inputs.items()} | step("contrastive", loss, inputs)
+
+
+class PatchDiscriminator(torch.nn.Module):
+    """pix2pix's, with group normalisation: two halvings, eight channels to begin with."""
+
+    def __init__(self):
+        super().__init__()
+        conv = lambda channels_in, channels_out, stride: torch.nn.Conv2d(channels_in, channels_out, 4, stride, 1)
+        self.convs = torch.nn.ModuleList([conv(3, 8, 2), conv(8, 16, 2), conv(16, 1, 1)])
+        self.norms = torch.nn.ModuleList([torch.nn.GroupNorm(8, 16)])
+
+    def forward(self, x):
+        x = F.leaky_relu(self.convs[0](x), 0.2)
+        return self.convs[2](F.leaky_relu(self.norms[0](self.convs[1](x)), 0.2))
+
+
+def discriminator(randn):
+    model = PatchDiscriminator()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(0.2 * randn(*weight.shape))
+    image, decoded = randn(2, 3, 12, 16), randn(2, 3, 12, 16).requires_grad_()
+    parameters = dict(model.named_parameters())
+    hinge = (F.relu(1 - model(image)).mean() + F.relu(1 + model(decoded)).mean()) / 2
+    tensors = {f"discriminator/weights/{name}": weight for name, weight in parameters.items()}
+    tensors |= {"discriminator/input/image": image, "discriminator/input/decoded": decoded}
+    return tensors | step("discriminator", hinge, parameters) | step("generator", -model(decoded).mean(), {"decoded": decoded})
 
 
 def step(case, loss, parameters):

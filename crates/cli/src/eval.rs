@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Weight of the prompt
     #[arg(long, value_name = "F", default_value_t = 4.0)]
     guidance_scale: f64,
+    /// Write the first 64 pictures of each folder's captions, side by side: FILE.png, and FILE-seen.png
+    #[arg(long, value_name = "FILE.png")]
+    grid: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: String,
@@ -52,13 +55,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let class = class_of(folder)?;
     let mut out = stdout().lock();
     if class == "DDPMPipeline" {
-        let data = open(&arguments.data, &folder.join("unet"), 1)?;
+        let data = open(&arguments.data, &folder.join("unet"))?;
         let bits = bits_per_dimension(folder, &data, arguments.count, &device)?;
         writeln!(out, "{bits:.3} bits per dimension of {} pictures", arguments.count.min(data.len()))?;
         return Ok(());
     }
     let vae = if class == "AutoencoderKL" { folder.to_owned() } else { folder.join("vae") };
-    let data = open(&arguments.data, &vae, 1)?;
+    let data = open(&arguments.data, &vae)?;
     let [psnr, ssim] = reconstruction(&vae, &data, arguments.count, &device)?;
     writeln!(out, "autoencoder, of {} pictures: {psnr:.2} dB PSNR, {ssim:.4} SSIM", arguments.count.min(data.len()))?;
     if class == "AutoencoderKL" {
@@ -66,17 +69,46 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge pictures")?;
     let examiner = Examiner::new(arguments, folder, drawings, &vae, &device)?;
-    let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae, 1)).transpose()?;
+    let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
     for (name, data) in [("held out", Some(&data)), ("seen", seen.as_ref())] {
         let Some(data) = data else { continue };
         let real = examiner.examine(data, |number| Ok(data.picture(number)?))?;
-        let painted = examiner.examine(data, |number| examiner.paint(data.caption(number), number))?;
+        let mut pictures = Vec::new();
+        let painted = examiner.examine(data, |number| {
+            let picture = examiner.paint(data.caption(number), number)?;
+            pictures.push(picture.clone());
+            Ok(picture)
+        })?;
+        if let Some(grid) = &arguments.grid {
+            save_grid(&pictures, &if name == "seen" { with_suffix(grid, "-seen") } else { grid.clone() })?;
+        }
         writeln!(out, "{name}, {} pictures (in brackets: the data's own pictures judged alike)", painted.count)?;
         for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
             writeln!(out, "  {what:<34} {painted:5.1} %  ({real:.1} %)")?;
         }
     }
     Ok(())
+}
+
+/// Pictures of a grid, and those of a row.
+const SHOWN: usize = 64;
+const COLUMNS: usize = 16;
+
+fn save_grid(pictures: &[RgbImage], path: &Path) -> anyhow::Result<()> {
+    let pictures = &pictures[..pictures.len().min(SHOWN)];
+    let (width, height) = pictures.first().context("--count must be positive")?.dimensions();
+    let (columns, rows) = (COLUMNS.min(pictures.len()), pictures.len().div_ceil(COLUMNS));
+    let mut grid = RgbImage::new(width * columns as u32, height * rows as u32);
+    for (index, picture) in pictures.iter().enumerate() {
+        let (x, y) = ((index % COLUMNS) as i64, (index / COLUMNS) as i64);
+        image::imageops::replace(&mut grid, picture, x * i64::from(width), y * i64::from(height));
+    }
+    Ok(pyrograph::Picture { image: grid, parameters: String::new() }.save(path)?)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}{suffix}.png"))
 }
 
 /// `_class_name` of a folder's `model_index.json` or `config.json`.
@@ -89,9 +121,9 @@ fn class_of(folder: &Path) -> anyhow::Result<String> {
 }
 
 /// A data set in the size that a component of the model was trained with.
-fn open(folder: &Path, component: &Path, factor: u64) -> anyhow::Result<Dataset> {
+fn open(folder: &Path, component: &Path) -> anyhow::Result<Dataset> {
     let config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(component.join("config.json"))?)?;
-    let size = config["sample_size"].as_u64().context("config.json: has no sample_size")? * factor;
+    let size = config["sample_size"].as_u64().context("config.json: has no sample_size")?;
     Ok(Dataset::open(folder, size as u32)?)
 }
 
@@ -112,7 +144,7 @@ impl<'a> Examiner<'a> {
         vae: &Path,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let drawings = open(drawings, vae, 1)?;
+        let drawings = open(drawings, vae)?;
         let own = folder.join("clip");
         let clip = arguments.clip.as_deref().or(own.is_dir().then_some(own.as_path()));
         Ok(Self {
@@ -131,7 +163,11 @@ impl<'a> Examiner<'a> {
     }
 
     /// Judges pictures of as many captions as were asked for, taken from all over the data.
-    fn examine(&self, data: &Dataset, picture: impl Fn(usize) -> anyhow::Result<RgbImage>) -> anyhow::Result<Scores> {
+    fn examine(
+        &self,
+        data: &Dataset,
+        mut picture: impl FnMut(usize) -> anyhow::Result<RgbImage>,
+    ) -> anyhow::Result<Scores> {
         let count = self.arguments.count.min(data.len());
         ensure!(count > 0, "--count must be positive");
         let mut scores = Scores::default();

@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     run.export(&folder.join("model"))?;
-    eprintln!("{} (final loss {})", folder.join("model").display(), losses.summary());
+    eprintln!("{} (at last {})", folder.join("model").display(), losses.summary());
     Ok(())
 }
 

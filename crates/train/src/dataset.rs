@@ -22,6 +22,7 @@ pub struct Dataset {
     items: Vec<Item>,
     size: u32,
     mirror: bool,
+    random_crop: bool,
 }
 
 /// Some pictures with their captions.
@@ -78,13 +79,19 @@ impl Dataset {
         if items.is_empty() {
             return Err(TrainError::data(&list, "lists no picture"));
         }
-        Ok(Self { items, size, mirror: false })
+        Ok(Self { items, size, mirror: false, random_crop: false })
     }
 
     /// Mirrors every second picture, by chance.
     #[must_use]
     pub fn with_mirroring(self) -> Self {
         Self { mirror: true, ..self }
+    }
+
+    /// Cuts squares out of pictures at places that chance gives, instead of their middle.
+    #[must_use]
+    pub fn with_random_crops(self) -> Self {
+        Self { random_crop: true, ..self }
     }
 
     /// The number of pictures.
@@ -107,8 +114,10 @@ impl Dataset {
         let mut captions = Vec::with_capacity(batch);
         for (position, item) in (index * batch..).zip(self.numbers(index, batch, seed)) {
             let item = &self.items[item];
-            let mut picture = self.read(&item.file)?;
-            if self.mirror && Generator::new(mix(!seed, position as u64)).rand(1)[0] < 0.5 {
+            let draws = Generator::new(mix(!seed, position as u64)).rand(2);
+            let place = if self.random_crop { f64::from(draws[1]) } else { 0.5 };
+            let mut picture = self.read(&item.file, place)?;
+            if self.mirror && draws[0] < 0.5 {
                 image::imageops::flip_horizontal_in_place(&mut picture);
             }
             pixels.extend(values(&picture));
@@ -193,16 +202,23 @@ impl Dataset {
     /// # Errors
     /// When it cannot be read.
     pub fn picture(&self, index: usize) -> Result<RgbImage, TrainError> {
-        self.read(&self.items[index].file)
+        self.read(&self.items[index].file, 0.5)
     }
 
-    /// A picture on white ground, its middle cut to a square of the size.
-    fn read(&self, file: &Path) -> Result<RgbImage, TrainError> {
+    /// A picture on white ground, scaled, and cut to a square at `place`, from 0 to 1 along its longer side.
+    fn read(&self, file: &Path, place: f64) -> Result<RgbImage, TrainError> {
         let picture = reader(file).and_then(ImageReader::decode).map_err(|error| TrainError::data(file, error))?;
-        if picture.dimensions() == (self.size, self.size) {
-            return Ok(on_white(&picture));
-        }
-        Ok(on_white(&picture.resize_to_fill(self.size, self.size, FilterType::CatmullRom)))
+        let (width, height) = picture.dimensions();
+        let side =
+            |length: u32| (u64::from(length) * u64::from(self.size)).div_ceil(u64::from(width.min(height))) as u32;
+        let (scaled_width, scaled_height) = (side(width), side(height));
+        let scaled = if (scaled_width, scaled_height) == (width, height) {
+            picture
+        } else {
+            picture.resize_exact(scaled_width, scaled_height, FilterType::CatmullRom)
+        };
+        let offset = |length: u32| (f64::from(length - self.size) * place).round() as u32;
+        Ok(on_white(&scaled.crop_imm(offset(scaled_width), offset(scaled_height), self.size, self.size)))
     }
 }
 

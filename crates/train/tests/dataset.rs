@@ -1,6 +1,6 @@
 //! Folders of pictures, whole and broken.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -73,6 +73,9 @@ fn pictures_are_cut_blended_and_mirrored() {
     let dataset = Dataset::open(folder.path(), 2).expect("the folder is whole");
     let plain = [-1.0, 1.0, -1.0, 1.0].repeat(3);
     assert_eq!(pixels(&dataset, 0, 1, 0).0, plain);
+    let cut = dataset.clone().with_random_crops();
+    let places: HashSet<String> = (0..40).map(|index| format!("{:?}", pixels(&cut, index, 1, 0).0)).collect();
+    assert_eq!(places.len(), 4, "left of black, black on the right, in the middle, and what is white or green");
     let mirrored = dataset.with_mirroring();
     let flipped = (0..40).filter(|&index| pixels(&mirrored, index, 1, 0).0 != plain).count();
     assert!((10..30).contains(&flipped), "{flipped} of 40 are mirrored");

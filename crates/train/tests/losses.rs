@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Gradients, Tensor, TensorData};
-use pyrograph_autoencoder::AutoencoderKlConfig;
-use pyrograph_autoencoder::VectorQuantizer;
+use pyrograph_autoencoder::{AutoencoderKlConfig, VectorQuantizer};
 use pyrograph_checkpoint::{Part, View, Weights, load, open_weights};
 use pyrograph_scheduler::{BetaSchedule, Diffusion, Generator, PredictionType, SchedulerConfig};
-use pyrograph_train::{AutoencoderLoss, Weighting, contrastive_loss, denoising_loss};
+use pyrograph_train::{AutoencoderLoss, PatchDiscriminator, Weighting, contrastive_loss, denoising_loss};
 use pyrograph_unet::UNet2dConditionConfig;
 use serde::de::DeserializeOwned;
 
@@ -140,6 +139,25 @@ fn the_autoencoder_agrees_with_diffusers() {
         let loss = AutoencoderLoss::default().forward(&model, image, noise);
         assert_close("autoencoder", loss.to_data(), dump.data("autoencoder/output/loss"));
         assert_gradients("autoencoder", &dump, &model, kl.init(&device).expect("as above"), &loss.backward());
+    }
+}
+
+#[test]
+fn the_discriminator_agrees_with_pytorch() {
+    let dump = Dump::open("train.safetensors");
+    for device in devices() {
+        let mut model = PatchDiscriminator::new(8, 2, &device);
+        load(&mut model, &dump.under("discriminator/weights/"), DType::F32).expect("the weights fit");
+        let input = |name| dump.tensor(&format!("discriminator/input/{name}"), &device);
+        let loss = model.loss(input("image"), input("decoded"));
+        assert_close("discriminator", loss.to_data(), dump.data("discriminator/output/loss"));
+        let expected = PatchDiscriminator::new(8, 2, &device);
+        assert_gradients("discriminator", &dump, &model, expected, &loss.backward());
+        let decoded: Tensor<4> = input("decoded").require_grad();
+        let loss = model.generator_loss(decoded.clone());
+        assert_close("generator", loss.to_data(), dump.data("generator/output/loss"));
+        let gradient = decoded.grad(&loss.backward()).expect("the autoencoder hears of it");
+        assert_close("generator: gradient", gradient.into_data(), dump.data("generator/gradients/decoded"));
     }
 }
 

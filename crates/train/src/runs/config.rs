@@ -22,6 +22,9 @@ pub struct DataConfig {
     /// Whether every second picture, by chance, is mirrored; false.
     #[serde(default)]
     pub mirror: bool,
+    /// Whether squares are cut out of pictures at places that chance gives, instead of their middle; false.
+    #[serde(default)]
+    pub random_crop: bool,
     /// The probability that a tag of a caption, a part between commas that is not the first, is left out; 0. Then the model
     /// does without it too.
     #[serde(default)]
@@ -34,6 +37,7 @@ impl DataConfig {
             return Err(TrainError::config("data", "`batch_size` and `size` must be positive"));
         }
         let dataset = Dataset::open(&self.folder, self.size)?;
+        let dataset = if self.random_crop { dataset.with_random_crops() } else { dataset };
         Ok(if self.mirror { dataset.with_mirroring() } else { dataset })
     }
 }

@@ -121,6 +121,10 @@ impl Task for LatentTask {
         dataset: Dataset,
         device: &Device,
     ) -> Result<(Self, Conditioned), TrainError> {
+        if config.data.random_crop {
+            let problem = "is not possible with latents that are computed once; cut the pictures beforehand";
+            return Err(TrainError::config("data.random_crop", problem));
+        }
         let Parts { model, tokenizer } = Parts::open(&mut config.task, &dataset, &config.trainer.device(device))?;
         let schedule = SchedulerConfig::from_json(&config.task.scheduler.to_string());
         let diffusion = schedule.and_then(|schedule| Diffusion::new(&schedule.with_pipeline_defaults()));
