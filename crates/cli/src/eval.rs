@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use image::RgbImage;
 use pyrograph::{Clip, Device, LoadOptions, StableDiffusion, TextToImage};
-use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction};
+use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
 
 use crate::progress;
 use crate::txt2img::load;
@@ -73,14 +73,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (name, data) in [("held out", Some(&data)), ("seen", seen.as_ref())] {
         let Some(data) = data else { continue };
         let real = examiner.examine(data, |number| Ok(data.picture(number)?))?;
-        let mut pictures = Vec::new();
+        let mut shown = Vec::new();
         let painted = examiner.examine(data, |number| {
             let picture = examiner.paint(data.caption(number), number)?;
-            pictures.push(picture.clone());
+            if shown.len() < SHOWN {
+                shown.push(picture.clone());
+            }
             Ok(picture)
         })?;
         if let Some(grid) = &arguments.grid {
-            save_grid(&pictures, &if name == "seen" { with_suffix(grid, "-seen") } else { grid.clone() })?;
+            let path = if name == "seen" { with_suffix(grid, "-seen") } else { grid.clone() };
+            pyrograph::Picture { image: tile(&shown, COLUMNS), parameters: String::new() }.save(path)?;
         }
         writeln!(out, "{name}, {} pictures (in brackets: the data's own pictures judged alike)", painted.count)?;
         for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
@@ -93,18 +96,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Pictures of a grid, and those of a row.
 const SHOWN: usize = 64;
 const COLUMNS: usize = 16;
-
-fn save_grid(pictures: &[RgbImage], path: &Path) -> anyhow::Result<()> {
-    let pictures = &pictures[..pictures.len().min(SHOWN)];
-    let (width, height) = pictures.first().context("--count must be positive")?.dimensions();
-    let (columns, rows) = (COLUMNS.min(pictures.len()), pictures.len().div_ceil(COLUMNS));
-    let mut grid = RgbImage::new(width * columns as u32, height * rows as u32);
-    for (index, picture) in pictures.iter().enumerate() {
-        let (x, y) = ((index % COLUMNS) as i64, (index / COLUMNS) as i64);
-        image::imageops::replace(&mut grid, picture, x * i64::from(width), y * i64::from(height));
-    }
-    Ok(pyrograph::Picture { image: grid, parameters: String::new() }.save(path)?)
-}
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -51,6 +51,9 @@ struct Line {
     labels: Map<String, Value>,
 }
 
+/// Where a picture is cut if chance does not say.
+const MIDDLE: f64 = 0.5;
+
 impl Dataset {
     /// Reads the list and looks at the head of every picture; `size` is the width and height of what
     /// [`batch`](Self::batch) gives.
@@ -114,16 +117,24 @@ impl Dataset {
         let mut captions = Vec::with_capacity(batch);
         for (position, item) in (index * batch..).zip(self.numbers(index, batch, seed)) {
             let item = &self.items[item];
-            let draws = Generator::new(mix(!seed, position as u64)).rand(2);
-            let place = if self.random_crop { f64::from(draws[1]) } else { 0.5 };
+            let (mirrored, place) = self.augmentation(mix(!seed, position as u64));
             let mut picture = self.read(&item.file, place)?;
-            if self.mirror && draws[0] < 0.5 {
+            if mirrored {
                 image::imageops::flip_horizontal_in_place(&mut picture);
             }
             pixels.extend(values(&picture));
             captions.push(item.caption.clone());
         }
         Ok(Batch { images: self.tensor(pixels, device), captions })
+    }
+
+    /// Whether a picture is mirrored, and where along its longer side it is cut.
+    fn augmentation(&self, seed: u64) -> (bool, f64) {
+        if !self.mirror && !self.random_crop {
+            return (false, MIDDLE);
+        }
+        let draws = Generator::new(seed).rand(2);
+        (self.mirror && draws[0] < 0.5, if self.random_crop { f64::from(draws[1]) } else { MIDDLE })
     }
 
     /// Pictures by their numbers, as they are or all mirrored.
@@ -202,7 +213,7 @@ impl Dataset {
     /// # Errors
     /// When it cannot be read.
     pub fn picture(&self, index: usize) -> Result<RgbImage, TrainError> {
-        self.read(&self.items[index].file, 0.5)
+        self.read(&self.items[index].file, MIDDLE)
     }
 
     /// A picture on white ground, scaled, and cut to a square at `place`, from 0 to 1 along its longer side.

@@ -52,7 +52,7 @@ pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
 pub use runs::{
     AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, ClipStartConfig, ClipTask, ClipTaskConfig, Conditioned,
     DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask, LatentTaskConfig,
-    OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig, read_table,
+    OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig, read_table, tile,
 };
 pub use timesteps::{ImportanceSampler, TimestepSampler};
 pub use trainer::{Trainer, TrainerConfig};

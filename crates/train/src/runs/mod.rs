@@ -20,5 +20,6 @@ pub use ddpm::{DdpmTask, DdpmTaskConfig};
 pub(crate) use ddpm::{diffusion, no_text};
 pub use latent::{Conditioned, LatentStartConfig, LatentTask, LatentTaskConfig, SamplesConfig};
 pub(crate) use pictures::grid;
+pub use pictures::tile;
 pub use run::{Run, Task, TaskRun};
 pub use vq::{VqTask, VqTaskConfig};

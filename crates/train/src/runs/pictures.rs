@@ -1,4 +1,4 @@
-//! Tensors as pictures to look at.
+//! Pictures to look at, of tensors and side by side.
 
 use burn::tensor::{DType, Tensor};
 use image::imageops::replace;
@@ -6,19 +6,28 @@ use image::{Rgb, RgbImage};
 
 /// The pictures of `[batch, 3 or 1, height, width]` in -1 ..= 1, side by side in rows of `columns`.
 pub(crate) fn grid(images: Tensor<4>, columns: usize) -> RgbImage {
-    let [batch, channels, height, width] = images.dims();
+    let [_, channels, height, width] = images.dims();
     let values = images.cast(DType::F32).into_data().try_to_vec::<f32>().expect("float32");
     let byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-    let rows = batch.div_ceil(columns);
-    let mut grid = RgbImage::new((columns.min(batch) * width) as u32, (rows * height) as u32);
-    for (index, values) in values.chunks(channels * height * width).enumerate() {
-        let picture = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+    let picture = |values: &[f32]| {
+        RgbImage::from_fn(width as u32, height as u32, |x, y| {
             let pixel = y as usize * width + x as usize;
             Rgb([0, 1, 2].map(|channel: usize| byte(values[channel.min(channels - 1) * height * width + pixel])))
-        });
-        replace(&mut grid, &picture, (index % columns * width) as i64, (index / columns * height) as i64);
+        })
+    };
+    tile(&values.chunks(channels * height * width).map(picture).collect::<Vec<_>>(), columns)
+}
+
+/// Pictures of one size, side by side in rows of `columns`.
+pub fn tile(pictures: &[RgbImage], columns: usize) -> RgbImage {
+    let (width, height) = pictures.first().map_or((0, 0), RgbImage::dimensions);
+    let rows = pictures.len().div_ceil(columns);
+    let mut tiled = RgbImage::new(width * columns.min(pictures.len()) as u32, height * rows as u32);
+    for (index, picture) in pictures.iter().enumerate() {
+        let (column, row) = ((index % columns) as i64, (index / columns) as i64);
+        replace(&mut tiled, picture, column * i64::from(width), row * i64::from(height));
     }
-    grid
+    tiled
 }
 
 /// Rows of pictures, each above what a model made of it, eight to a row.
