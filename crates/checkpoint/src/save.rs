@@ -10,12 +10,19 @@ use crate::parameter_path::ParameterPath;
 use crate::{CheckpointError, save_tensors};
 
 /// Writes all float parameters of a module as a safetensors file that [`load`](crate::load) reads, as diffusers does: the
-/// names of the fields behind `prefix`, PyTorch's shapes, elements of type `dtype`. No half-written file is ever there.
+/// names of the fields behind `prefix`, PyTorch's shapes, elements of type `dtype`. Linear layers whose last name is in
+/// `pointwise` are written as the 1x1 convolutions that they equal. No half-written file is ever there.
 ///
 /// # Errors
 /// When a parameter holds NaN or infinity or is too large for `dtype`, or the file cannot be written.
-pub fn save<M: Module>(module: &M, path: &Path, prefix: &str, dtype: DType) -> Result<(), CheckpointError> {
-    let mut collect = Collect { path: ParameterPath::default(), prefix, dtype, tensors: Vec::new() };
+pub fn save<M: Module>(
+    module: &M,
+    path: &Path,
+    prefix: &str,
+    dtype: DType,
+    pointwise: &[&str],
+) -> Result<(), CheckpointError> {
+    let mut collect = Collect { path: ParameterPath::default(), prefix, dtype, pointwise, tensors: Vec::new() };
     module.visit(&mut collect);
     let named = |(name, tensor): (String, Result<TensorData, String>)| match tensor {
         Ok(tensor) => Ok((name, tensor)),
@@ -33,6 +40,7 @@ struct Collect<'a> {
     path: ParameterPath,
     prefix: &'a str,
     dtype: DType,
+    pointwise: &'a [&'a str],
     tensors: Vec<(String, Result<TensorData, String>)>,
 }
 
@@ -40,16 +48,23 @@ impl Collect<'_> {
     fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<TensorData, String> {
         let data = param.val().try_into_data().map_err(|error| format!("cannot be read back: {error}"))?;
         let data = cast(data, self.dtype)?;
-        if SCALARS.contains(&self.path.name().as_str()) {
-            let (bytes, _, dtype) = data.into_parts();
-            return TensorData::try_from_bytes(bytes, Shape::new([]), dtype).map_err(|error| error.to_string());
+        let name = self.path.name();
+        if SCALARS.contains(&name.as_str()) {
+            return reshape(data, Shape::new([]));
         }
         if !self.path.is_matrix() {
             return Ok(data);
         }
         let [rows, columns] = [data.shape()[0], data.shape()[1]];
-        transpose(data, [rows, columns])
+        let data = transpose(data, [rows, columns])?;
+        let is_pointwise = name.rsplit('.').nth(1).is_some_and(|layer| self.pointwise.contains(&layer));
+        if is_pointwise { reshape(data, Shape::new([columns, rows, 1, 1])) } else { Ok(data) }
     }
+}
+
+fn reshape(data: TensorData, shape: Shape) -> Result<TensorData, String> {
+    let (bytes, _, dtype) = data.into_parts();
+    TensorData::try_from_bytes(bytes, shape, dtype).map_err(|error| error.to_string())
 }
 
 impl ModuleVisitor for Collect<'_> {

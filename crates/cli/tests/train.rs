@@ -1,11 +1,13 @@
 //! Training as its users meet it: runs that end, stop, go on and fail.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
+use safetensors::SafeTensors;
 use tempfile::TempDir;
 
 /// Pictures of 16x16 pixels, one square each on a ground of one colour, and runs of the smallest models for them.
@@ -185,6 +187,30 @@ fn models_are_trained_from_files_and_used() {
     assert!(bits > 1.0 && bits < 1e3, "{bits} bits per dimension of an untrained model");
     let psnr = place.succeeds(&["eval", "--model", "autoencoder/model", "--data", "data"]);
     assert!(psnr.contains("dB PSNR"), "{psnr}");
+}
+
+/// A UNet that diffusers wrote and pyrograph tuned has the tensors that diffusers expects, down to SD 1's 1x1 convolutions.
+#[test]
+fn a_tuned_checkpoint_keeps_its_layout() {
+    let place = Workplace::new();
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/tiny-sd1");
+    let run = format!(
+        "data = {{ folder = \"data\", size = 16, batch_size = 2 }}\noutput = {{ folder = \"tuned\" }}\n\
+         trainer = {{ steps = 1 }}\nstart = {{ checkpoint = {original:?} }}\nsamples = {{ steps = 1, prompts = [\"a\"] }}\n"
+    );
+    fs::write(place.path("tuned.toml"), run).expect("a file");
+    place.succeeds(&["train", "latent", "tuned.toml"]);
+    let file = "unet/diffusion_pytorch_model.safetensors";
+    assert_eq!(layout(&place.path("tuned/model").join(file)), layout(&original.join(file)));
+}
+
+/// Names and shapes of a file's tensors.
+fn layout(file: &Path) -> Vec<(String, Vec<usize>)> {
+    let bytes = fs::read(file).expect("a file");
+    let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let mut layout: Vec<_> = tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+    layout.sort();
+    layout
 }
 
 /// Interrupted and resumed, a run takes the steps of one that was never stopped.

@@ -145,7 +145,7 @@ impl Task for ClipTask {
         replace_folder(folder, |new| {
             write_json(&new.join("config.json"), &config)?;
             write_json(&new.join("preprocessor_config.json"), &processor)?;
-            let saved = save(model, &new.join("model.safetensors"), "", DType::F16);
+            let saved = save(model, &new.join("model.safetensors"), "", DType::F16, &[]);
             saved.map_err(|error| TrainError::checkpoint(folder, error))?;
             self.tokenizer.write(new)
         })

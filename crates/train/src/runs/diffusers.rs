@@ -19,7 +19,8 @@ pub(crate) fn write_model<M: Module>(folder: &Path, class: &str, config: &Value,
     config["_diffusers_version"] = VERSION.into();
     write_json(&folder.join("config.json"), &config)?;
     let weights = folder.join("diffusion_pytorch_model.safetensors");
-    save(model, &weights, "", DType::F16).map_err(|error| TrainError::checkpoint(folder, error))
+    let pointwise: &[&str] = if config["use_linear_projection"] == true { &[] } else { &["proj_in", "proj_out"] };
+    save(model, &weights, "", DType::F16, pointwise).map_err(|error| TrainError::checkpoint(folder, error))
 }
 
 /// Writes a JSON file, making its folder.

@@ -206,7 +206,7 @@ impl Task for LatentTask {
             let text_encoder = new.join("text_encoder");
             write_json(&text_encoder.join("config.json"), &self.config.task.text_encoder)?;
             let weights = text_encoder.join("model.safetensors");
-            save(&model.text_encoder, &weights, "text_model.", DType::F16)
+            save(&model.text_encoder, &weights, "text_model.", DType::F16, &[])
                 .map_err(|error| TrainError::checkpoint(folder, error))?;
             self.tokenizer.write(&new.join("tokenizer"))
         })
