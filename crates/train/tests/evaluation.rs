@@ -63,6 +63,7 @@ fn right_and_wrong_pictures_are_told_apart() {
     let of = |background, object, count| Verdict { background, object, count };
     let [(_, blue), (_, gray)] = GROUNDS;
     assert_eq!(verdict(&scene("disc", 1, blue, 3), 0), of(true, Some(true), true));
+    assert_eq!(verdict(&scene("disc", 1, blue, 9), 0), of(true, Some(true), true));
     assert_eq!(verdict(&scene("disc", 1, [50, 50, 200], 0), 0), of(true, Some(true), true));
     assert_eq!(verdict(&scene("bar", 1, blue, 0), 0), of(true, Some(false), true));
     assert_eq!(verdict(&scene("disc", 1, gray, 0), 0), of(false, Some(true), true));

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use image::imageops::thumbnail;
+use image::imageops::{FilterType, crop_imm, flip_horizontal, replace, resize};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
@@ -51,7 +52,7 @@ impl SceneJudge {
             let (sum, count) = sums.entry(background.to_owned()).or_default();
             ground(&picture).into_iter().zip(sum).for_each(|(value, sum)| *sum += value);
             *count += 1.0;
-            let picture = thumbnail(&picture, SMALL, SMALL);
+            let picture = framed(&picture);
             judge.drawings.push(Drawing { object: object.to_owned(), background: background.to_owned(), picture });
         }
         judge.grounds = sums.into_iter().map(|(name, (sum, count))| (name, sum.map(|sum| sum / count))).collect();
@@ -76,13 +77,12 @@ impl SceneJudge {
         })
     }
 
-    /// The object of the nearest drawing on that ground, by the mean squared difference of small pictures, of which one may
-    /// be moved by a pixel.
+    /// The object of the nearest drawing on that ground, by the squared difference of what is in their frames, of which one
+    /// may be mirrored.
     fn nearest(&self, picture: &RgbImage, background: &str) -> Option<&str> {
-        let small = thumbnail(picture, SMALL, SMALL);
-        let moved: Vec<RgbImage> =
-            (-1..=1).flat_map(|y| (-1..=1).map(move |x| (x, y))).map(|by| shifted(&small, by)).collect();
-        let distance = |drawing: &Drawing| moved.iter().map(|moved| difference(moved, &drawing.picture)).min();
+        let picture = framed(picture);
+        let ways = [flip_horizontal(&picture), picture];
+        let distance = |drawing: &Drawing| ways.iter().map(|way| difference(way, &drawing.picture)).min();
         let candidates = self.drawings.iter().filter(|drawing| drawing.background == background);
         candidates.min_by_key(|drawing| distance(drawing)).map(|drawing| drawing.object.as_str())
     }
@@ -92,12 +92,25 @@ fn difference(a: &RgbImage, b: &RgbImage) -> u64 {
     a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
 }
 
-/// A picture moved by `(x, y)`; what enters repeats its border.
-fn shifted(picture: &RgbImage, (x, y): (i64, i64)) -> RgbImage {
-    let from = |place: u32, by: i64, size: u32| (i64::from(place) - by).clamp(0, i64::from(size) - 1) as u32;
-    RgbImage::from_fn(picture.width(), picture.height(), |column, row| {
-        *picture.get_pixel(from(column, x, picture.width()), from(row, y, picture.height()))
-    })
+/// What is not ground, in the middle of a square that it touches on two sides at least: the same wherever it was and however
+/// large.
+fn framed(picture: &RgbImage) -> RgbImage {
+    let ground = ground(picture);
+    let is_thing = |x: u32, y: u32| differs(picture.get_pixel(x, y), ground);
+    let columns = extent(picture.width(), |x| (0..picture.height()).any(|y| is_thing(x, y)));
+    let rows = extent(picture.height(), |y| (0..picture.width()).any(|x| is_thing(x, y)));
+    let side = columns.len().max(rows.len());
+    let mut frame = RgbImage::from_pixel(side as u32, side as u32, Rgb(ground.map(|value| value as u8)));
+    let thing = crop_imm(picture, columns.start, rows.start, columns.len() as u32, rows.len() as u32).to_image();
+    replace(&mut frame, &thing, ((side - columns.len()) / 2) as i64, ((side - rows.len()) / 2) as i64);
+    resize(&frame, SMALL, SMALL, FilterType::Triangle)
+}
+
+/// From the first to the last of `0..length` that holds; all where none does.
+fn extent(length: u32, holds: impl Fn(u32) -> bool) -> Range<u32> {
+    let first = (0..length).find(|&place| holds(place));
+    let last = (0..length).rfind(|&place| holds(place));
+    first.zip(last).map_or(0..length, |(first, last)| first..last + 1)
 }
 
 /// The median colour of the margin.
@@ -117,15 +130,16 @@ fn ground(picture: &RgbImage) -> [f64; 3] {
 /// How far a pixel's channels together may be from the ground's and still belong to it.
 const GROUND: f64 = 60.0;
 
+fn differs(pixel: &Rgb<u8>, ground: [f64; 3]) -> bool {
+    pixel.0.into_iter().zip(ground).map(|(value, ground)| (f64::from(value) - ground).abs()).sum::<f64>() > GROUND
+}
+
 /// One or two: whether the columns in the middle show nothing but ground, with something on both sides.
 fn things(picture: &RgbImage) -> usize {
     let (width, height) = picture.dimensions();
     let ground = ground(picture);
-    let is_thing = |x: u32, y: u32| {
-        let pixel = picture.get_pixel(x, y).0;
-        pixel.into_iter().zip(ground).map(|(value, ground)| (f64::from(value) - ground).abs()).sum::<f64>() > GROUND
-    };
-    let share = |x: u32| (0..height).filter(|&y| is_thing(x, y)).count() as f64 / f64::from(height);
+    let share =
+        |x: u32| (0..height).filter(|&y| differs(picture.get_pixel(x, y), ground)).count() as f64 / f64::from(height);
     let middle = (width * 7 / 16)..(width * 9 / 16);
     let least = middle.map(share).fold(f64::INFINITY, f64::min);
     let most = (0..width).map(share).fold(0.0, f64::max);
