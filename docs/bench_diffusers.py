@@ -1,6 +1,6 @@
 """The yardstick of docs/benchmarks.md: what one UNet call of a full-size Stable Diffusion 1.5 costs in diffusers on the CPU.
 
-    python docs/bench_diffusers.py make FOLDER [--dtype f16] [--tokenizer FOLDER]     writes the model with seeded random weights
+    python docs/bench_diffusers.py make FOLDER [--dtype f16]         writes the model with seeded random weights
     python docs/bench_diffusers.py measure FOLDER [--threads 2]                       prints seconds and peak memory as JSON
 
 Needs the packages of tests/reference/requirements.txt. The folder takes 4.3 GB in f32 and 2.1 GB in f16.
@@ -10,11 +10,15 @@ import argparse
 import json
 import pathlib
 import resource
+import sys
 import time
 
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/reference"))
+import vocabulary  # noqa: E402
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16}
 
@@ -65,32 +69,25 @@ def main():
     maker = commands.add_parser("make")
     maker.add_argument("folder", type=pathlib.Path)
     maker.add_argument("--dtype", choices=DTYPES, default="f16")
-    maker.add_argument("--tokenizer", type=pathlib.Path, default=shipped_tokenizer())
     measurer = commands.add_parser("measure")
     measurer.add_argument("folder", type=pathlib.Path)
     measurer.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.command == "make":
-        make(arguments.folder, DTYPES[arguments.dtype], arguments.tokenizer)
+        make(arguments.folder, DTYPES[arguments.dtype])
     else:
         print(json.dumps(measure(arguments.folder, arguments.threads), indent=2))
 
 
-def shipped_tokenizer():
-    found = sorted(pathlib.Path(__file__).resolve().parents[1].glob("assets/**/vocab.json"))
-    return found[0].parent if found else None
-
-
-def make(folder, dtype, tokenizer):
+def make(folder, dtype):
     """torch's own initialisation keeps all activations near 1 or below, so float16 holds them."""
-    if tokenizer is None:
-        raise SystemExit("no vocab.json below assets: name a folder with CLIP's vocab.json and merges.txt with --tokenizer")
     torch.manual_seed(0)
+    tokens, merges = vocabulary.shipped()
     pipeline = StableDiffusionPipeline(
         unet=UNet2DConditionModel(**UNET),
         vae=AutoencoderKL(**VAE),
         text_encoder=CLIPTextModel(CLIPTextConfig(**TEXT)),
-        tokenizer=CLIPTokenizer(vocab=str(tokenizer / "vocab.json"), merges=str(tokenizer / "merges.txt"), model_max_length=77),
+        tokenizer=CLIPTokenizer(vocab=tokens, merges=merges, model_max_length=77),
         scheduler=PNDMScheduler(**SCHEDULER),
         safety_checker=None,
         feature_extractor=None,

@@ -9,7 +9,7 @@ use pyrograph::{StableDiffusion, TextToImage};
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let prompt = arguments.next().context("usage: txt2img PROMPT [MODEL]")?;
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tiny-sd-emoji");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/spark");
     let model = arguments.next().unwrap_or_else(|| shipped.to_owned());
 
     let device = pyrograph::device("auto")?;

@@ -15,7 +15,7 @@ pub(crate) fn reference(name: &str) -> PathBuf {
 
 /// The model that is shipped.
 pub(crate) fn shipped_model() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/tiny-sd-emoji")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("assets/spark")
 }
 
 /// A JSON file of `tests/reference`.

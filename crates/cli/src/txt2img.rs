@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// The model in assets.
 pub(crate) fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/tiny-sd-emoji")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/spark")
 }
 
 /// Loads a checkpoint, or the model in assets.
