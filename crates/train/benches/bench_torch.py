@@ -1,4 +1,4 @@
-"""Compares the speed of training with PyTorch on the CPU: the same models and batches, in alternation, best of some rounds.
+"""Compares the speed of training assets/spark with PyTorch on the CPU: the same batches, in alternation, best of some rounds.
 
 A step is forward, backward, clipping by the norm of all gradients, AdamW and the average of the weights.
 
@@ -13,11 +13,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 
+SPARK = Path(__file__).resolve().parents[3] / "assets/spark"
 BATCH = 16
 STEPS = 5
 ROUNDS = 3
@@ -25,21 +27,12 @@ clock = time.process_time if "PROCESSOR_TIME" in os.environ else time.perf_count
 SCHEDULER = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 
 
-def unet(latents, text_width, **config):
-    channels, height, width = latents
-    model = UNet2DConditionModel(
-        sample_size=height,
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=1,
-        cross_attention_dim=text_width,
-        attention_head_dim=8,
-        norm_num_groups=16,
-        **config,
-    )
+def unet():
+    model = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(SPARK / "unet"))
 
     def loss():
-        original, text = torch.randn(BATCH, *latents), torch.randn(BATCH, 77, text_width)
+        original = torch.randn(BATCH, model.config.in_channels, 8, 8)
+        text = torch.randn(BATCH, 77, model.config.cross_attention_dim)
         noise, timesteps = torch.randn_like(original), torch.randint(1000, (BATCH,))
         noisy = SCHEDULER.add_noise(original, noise, timesteps)
         return F.mse_loss(model(noisy, timesteps, text).sample, noise)
@@ -47,47 +40,21 @@ def unet(latents, text_width, **config):
     return model, loss
 
 
-def unet_16():
-    return unet(
-        (4, 16, 16),
-        64,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(48, 96, 128),
-    )
-
-
-def unet_8():
-    return unet(
-        (16, 8, 8),
-        96,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        block_out_channels=(96, 160),
-    )
-
-
 def autoencoder():
-    model = AutoencoderKL(
-        down_block_types=["DownEncoderBlock2D"] * 3,
-        up_block_types=["UpDecoderBlock2D"] * 3,
-        block_out_channels=(16, 32, 64),
-        norm_num_groups=2,
-        sample_size=64,
-    )
+    model = AutoencoderKL.from_config(AutoencoderKL.load_config(SPARK / "vae"))
 
     def loss():
         image = torch.randn(BATCH, 3, 64, 64)
         latents = model.encode(image).latent_dist
         error = model.decode(latents.sample()).sample - image
         edges = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
-        kl = latents.kl().mean() / (4 * 16 * 16)
+        kl = latents.kl().mean() / (model.config.latent_channels * 8 * 8)
         return error.abs().mean() + 0.5 * error.square().mean() + 0.5 * edges + 1e-3 * kl
 
     return model, loss
 
 
-MODELS = {"unet-16": unet_16, "unet-8": unet_8, "autoencoder": autoencoder}
+MODELS = {"unet": unet, "autoencoder": autoencoder}
 
 
 def throughput(name):

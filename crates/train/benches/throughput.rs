@@ -1,7 +1,7 @@
 //! The side of `bench_torch.py` that is ours: answers the name of a model on standard input with the images per second of its
 //! training steps on the CPU, so that the two programs work in alternation.
 //!
-//! `echo unet-16 | cargo bench --workspace --bench throughput` is one model without PyTorch. With `PROCESSOR_TIME` in the
+//! `echo unet | cargo bench --workspace --bench throughput` is one model without PyTorch. With `PROCESSOR_TIME` in the
 //! environment, the seconds are those that all threads spend on the processor, for machines that are in use.
 
 #![expect(clippy::print_stdout, reason = "the output is the point of a benchmark")]
@@ -17,6 +17,7 @@ use pyrograph_blocks::PerBlock;
 use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
 use pyrograph_train::{AutoencoderLoss, TimestepSampler, Trainer, TrainerConfig, Weighting, denoising_loss};
 use pyrograph_unet::UNet2dConditionConfig;
+use serde::de::DeserializeOwned;
 
 const BATCH: usize = 16;
 const STEPS: usize = 5;
@@ -27,8 +28,7 @@ fn main() {
     let device = Device::flex().autodiff();
     for line in std::io::stdin().lock().lines() {
         let images_per_second = match line.expect("names are UTF-8").as_str() {
-            "unet-16" => unet(&unet_16(), [4, 16, 16], &device),
-            "unet-8" => unet(&unet_8(), [16, 8, 8], &device),
+            "unet" => unet(&device),
             "autoencoder" => autoencoder(&device),
             name => panic!("there is no model {name}"),
         };
@@ -37,47 +37,14 @@ fn main() {
     }
 }
 
-/// Three levels, for latents of 4 x 16 x 16.
-fn unet_16() -> UNet2dConditionConfig {
-    UNet2dConditionConfig {
-        down_block_types: names(["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]),
-        up_block_types: names(["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
-        block_out_channels: vec![48, 96, 128],
-        layers_per_block: PerBlock::All(1),
-        cross_attention_dim: PerBlock::All(64),
-        attention_head_dim: PerBlock::All(8),
-        norm_num_groups: 16,
-        ..UNet2dConditionConfig::default()
-    }
-}
-
-/// Two levels, for latents of 16 x 8 x 8.
-fn unet_8() -> UNet2dConditionConfig {
-    UNet2dConditionConfig {
-        in_channels: 16,
-        out_channels: 16,
-        down_block_types: names(["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]),
-        up_block_types: names(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
-        block_out_channels: vec![96, 160],
-        layers_per_block: PerBlock::All(1),
-        cross_attention_dim: PerBlock::All(96),
-        attention_head_dim: PerBlock::All(8),
-        norm_num_groups: 16,
-        ..UNet2dConditionConfig::default()
-    }
-}
-
-fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
-    names.map(String::from).to_vec()
-}
-
-/// Latents of `[channels, height, width]` under texts of 77 tokens.
-fn unet(config: &UNet2dConditionConfig, [channels, height, width]: [usize; 3], device: &Device) -> f64 {
+/// The UNet, with latents of 16 x 8 x 8 under texts of 77 tokens.
+fn unet(device: &Device) -> f64 {
+    let config: UNet2dConditionConfig = spark("unet");
     let PerBlock::All(text_width) = config.cross_attention_dim else { panic!("all blocks read the same text") };
     let model = config.init(device).expect("the configuration is sound").materialize();
     let diffusion = Diffusion::new(&SchedulerConfig::default()).expect("the schedule leaves a signal");
     throughput(model, |model, generator| {
-        let original = generator.randn_tensor([BATCH, channels, height, width], device);
+        let original = generator.randn_tensor([BATCH, config.in_channels, 8, 8], device);
         let text: Tensor<3> = generator.randn_tensor([BATCH, 1, 77, text_width], device).squeeze_dim(1);
         let timesteps = TimestepSampler::Stratified.draw(BATCH, diffusion.steps(), generator);
         let noise = generator.randn_tensor(original.dims(), device);
@@ -86,19 +53,22 @@ fn unet(config: &UNet2dConditionConfig, [channels, height, width]: [usize; 3], d
     })
 }
 
-/// Pictures of 64 x 64 through latents of 4 x 16 x 16.
+/// The autoencoder, with pictures of 64 x 64.
 fn autoencoder(device: &Device) -> f64 {
-    let config = AutoencoderKlConfig {
-        block_out_channels: vec![16, 32, 64],
-        norm_num_groups: 2,
-        ..AutoencoderKlConfig::default()
-    };
+    let config: AutoencoderKlConfig = spark("vae");
     let model = config.init(device).expect("the configuration is sound").materialize();
     throughput(model, |model, generator| {
         let image = generator.randn_tensor([BATCH, 3, 64, 64], device);
-        let noise = generator.randn_tensor([BATCH, 4, 16, 16], device);
+        let noise = generator.randn_tensor([BATCH, config.latent_channels, 8, 8], device);
         AutoencoderLoss::default().forward(model, image, noise)
     })
+}
+
+/// The configuration of a component of `assets/spark`.
+fn spark<T: DeserializeOwned>(component: &str) -> T {
+    let file = format!("{}/../../assets/spark/{component}/config.json", env!("CARGO_MANIFEST_DIR"));
+    let json = std::fs::read_to_string(file).expect("the model is in the repository");
+    serde_json::from_str(&json).expect("the configuration is sound")
 }
 
 /// Images per second of whole steps: forward, backward, global clipping, `AdamW` and averaging.
