@@ -47,7 +47,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var sum: array<vec4<f32>, ROWS * QUADS>;
     for (var key0 = 0u; key0 < end; key0 += TILE_KEYS) {
-        var score: array<vec4<f32>, 4>;
+        // Chrome does not make an array zero again, in every turn of the loop, unless it is told to.
+        var score = array<vec4<f32>, 4>();
         for (var chunk = 0u; chunk < CHUNKS; chunk++) {
             for (var i = index; i < TILE_Q * CHUNK; i += 64u) {
                 let quad = chunk * CHUNK + i % CHUNK;

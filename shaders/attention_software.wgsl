@@ -37,7 +37,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let end = select(keys, min(keys, q0 + ROWS), causal);
     for (var key = 0u; key < end; key++) {
-        var product: array<vec4<f32>, ROWS>;
+        // Chrome does not make an array zero again, in every turn of the loop, unless it is told to.
+        var product = array<vec4<f32>, ROWS>();
         let k_place = (k_first + key * sizes[10]) / 4u;
         compare(&product, &query, k_place, 0u);
         compare(&product, &query, k_place, PART);

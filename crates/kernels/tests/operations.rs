@@ -376,7 +376,7 @@ fn any_shape_matches(device: &Device) {
         let cases = linear_cases([batch, tokens, 4 * d_input], 8 * d_output, device, f32);
         cases.into_iter().nth(which).expect("there are three operations")
     });
-    let head_dim = proptest::sample::select(vec![4usize, 40, 64, 80, 160]);
+    let head_dim = proptest::sample::select(vec![4usize, 6, 40, 64, 80, 160]);
     property(device, (1..3usize, 1..4usize, 1..80usize, 1..80usize, head_dim, any::<bool>()), move |sizes, device| {
         let (batch, heads, tokens, keys, head_dim, causal) = sizes;
         let (keys, mask) = if causal { (tokens, Mask::Causal) } else { (keys, Mask::None) };

@@ -8,13 +8,16 @@ use crate::Mask;
 
 const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
-/// Heads whose width is a multiple of four, up to 512; they may be views of one projection.
+/// Heads up to 512 wide; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
     let Adapter { scalar, form, .. } = adapter(q)?;
     let [batch, heads, tokens, head_dim] = q.dims();
     let keys = k.dims()[2];
-    if head_dim % 4 != 0 || k.dtype() != q.dtype() || v.dtype() != q.dtype() {
+    if k.dtype() != q.dtype() || v.dtype() != q.dtype() {
         return None;
+    }
+    if head_dim % 4 != 0 {
+        return widened(q, k, v, mask);
     }
     let variant = |form| {
         let fits = |constants: &&'static [Constant]| match form {
@@ -39,4 +42,14 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
         scalar,
     };
     Some(launch.on_heads(q.clone(), k.clone(), v.clone()).swap_dims(1, 2))
+}
+
+/// Heads of a width that is no multiple of four, with zeros beside them, and queries that undo the scale of the new width.
+fn widened(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
+    let head_dim = q.dims()[3];
+    let width = head_dim.next_multiple_of(4);
+    let widen = |x: Tensor<4>| x.pad((0, width - head_dim, 0, 0), 0.0);
+    let q = q.clone() * (width as f64 / head_dim as f64).sqrt();
+    let y = attention(&widen(q), &widen(k.clone()), &widen(v.clone()), mask)?;
+    Some(y.narrow(3, 0, head_dim))
 }

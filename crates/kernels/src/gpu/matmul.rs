@@ -10,7 +10,7 @@ use super::launch::{LARGEST_COUNT, Launch};
 
 const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
-/// `x W + b` over the last dimension, where both widths are multiples of four, and `addend` of the output's shape on it.
+/// `x W + b` over the last dimension, and `addend` of the output's shape on it where both widths are multiples of four.
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Option<&Tensor<D>>) -> Option<Tensor<D>> {
     let [_, d_output] = layer.weight.dims();
     let mut shape = x.dims();
@@ -77,7 +77,7 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
     let [batch, depth, columns] = b.dims();
     let rows = a.dims()[0];
     if depth % 4 != 0 || columns % 4 != 0 {
-        return None;
+        return if matches!(after, After::Nothing) { widened(a, b, bias, of) } else { None };
     }
     let stage = FORMS.get(form);
     let bias_columns = usize::from(of == BiasOf::Columns);
@@ -115,4 +115,15 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
         scalar,
     };
     Some(launch.on_three(a, b, bias, addend.cloned()))
+}
+
+/// Matrices whose depth or columns are no multiples of four, with zeros beside them.
+fn widened(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf) -> Option<Tensor<3>> {
+    let [_, depth, columns] = b.dims();
+    let missing = |length: usize| length.next_multiple_of(4) - length;
+    let (deeper, wider) = (missing(depth), missing(columns));
+    let a = a.pad((0, deeper, 0, 0), 0.0);
+    let b = b.pad((0, wider, 0, deeper), 0.0);
+    let bias = if of == BiasOf::Columns { bias.pad([(0, wider)], 0.0) } else { bias };
+    Some(product(a, b, bias, of, After::Nothing)?.narrow(2, 0, columns))
 }
