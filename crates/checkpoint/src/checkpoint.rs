@@ -1,12 +1,10 @@
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{CheckpointError, Component, TokenizerSource, Weights, files, ldm, open_weights};
+use crate::{CheckpointError, Component, Location, TokenizerSource, Weights, ldm, open_weights};
 
 /// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a schedule and a tokenizer. Nothing but names, shapes and
 /// configurations is in memory.
@@ -24,7 +22,7 @@ pub struct Checkpoint {
     pub tokenizer: TokenizerSource,
     /// Tensors of a single file that nothing uses: averaged weights of the training, and names nobody knows.
     pub unused: Vec<String>,
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) file: Option<Location>,
 }
 
 impl Checkpoint {
@@ -36,16 +34,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When files are missing or broken, or the checkpoint is of another kind.
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let metadata = path.metadata().map_err(CheckpointError::io(path))?;
-        if metadata.is_dir() {
-            return open_folder(path);
+    pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
+        let location = location.into();
+        if location.is_dir() {
+            return open_folder(&location);
         }
-        let checkpoint = Self::from_weights(open_weights(path)?.into())?;
-        Ok(Self { file: Some(path.to_owned()), ..checkpoint })
+        let checkpoint = Self::from_weights(open_weights(location.clone())?.into())?;
+        Ok(Self { file: Some(location), ..checkpoint })
     }
 
-    /// The same for a single file that is opened already, or that is no file: bytes, or tensors a browser fetches.
+    /// The same for a single file that is opened already, or that is no file.
     ///
     /// # Errors
     /// When tensors are missing, or the checkpoint is of another kind.
@@ -59,10 +57,10 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be read.
     pub fn short_hash(&self) -> Result<Option<String>, CheckpointError> {
-        let Some(path) = &self.file else { return Ok(None) };
+        let Some(location) = &self.file else { return Ok(None) };
         let mut hash = Sha256::new();
-        let mut file = File::open(path).map_err(CheckpointError::io(path))?;
-        io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(CheckpointError::io(path))?;
+        let mut file = location.open()?;
+        io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(CheckpointError::io(location.path()))?;
         Ok(Some(hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()))
     }
 }
@@ -88,31 +86,28 @@ const PIPELINES: [&str; 4] = [
     "StableDiffusionInpaintPipelineLegacy",
 ];
 
-fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let index = path.join("model_index.json");
+fn open_folder(folder: &Location) -> Result<Checkpoint, CheckpointError> {
+    let index = folder.join("model_index.json");
     if !index.is_file() {
         return Err(CheckpointError::missing(
-            path,
+            folder.path(),
             "has no model_index.json; a diffusers folder or a single file is expected",
         ));
     }
-    let json = files::read_json(&index)?;
-    let class = json["_class_name"].as_str().ok_or_else(|| {
-        CheckpointError::format(
-            &index.display().to_string(),
-            "`_class_name` should name a pipeline, `StableDiffusionPipeline`",
-        )
-    })?;
+    let json = index.read_json()?;
+    let class = json["_class_name"]
+        .as_str()
+        .ok_or_else(|| index.wrong("`_class_name` should name a pipeline, `StableDiffusionPipeline`"))?;
     if !PIPELINES.contains(&class) {
-        return Err(CheckpointError::Unsupported { file: index.display().to_string(), found: format!("a {class}") });
+        return Err(CheckpointError::Unsupported { file: index.to_string(), found: format!("a {class}") });
     }
-    let text_encoder = Component::open(&path.join("text_encoder"))?;
+    let text_encoder = Component::open(folder.join("text_encoder"))?;
     Ok(Checkpoint {
-        tokenizer: TokenizerSource::open(&path.join("tokenizer"), &text_encoder.config)?,
+        tokenizer: TokenizerSource::open(folder.join("tokenizer"), &text_encoder.config)?,
         text_encoder,
-        unet: Component::open(&path.join("unet"))?,
-        vae: Component::open(&path.join("vae"))?,
-        scheduler_config: files::read_json(&path.join("scheduler").join("scheduler_config.json"))?,
+        unet: Component::open(folder.join("unet"))?,
+        vae: Component::open(folder.join("vae"))?,
+        scheduler_config: folder.join("scheduler").join("scheduler_config.json").read_json()?,
         unused: Vec::new(),
         file: None,
     })

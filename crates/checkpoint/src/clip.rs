@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::component::weight_name;
-use crate::{CheckpointError, Component, TokenizerSource, files};
+use crate::{CheckpointError, Component, Location, TokenizerSource};
 
 /// A CLIP with both towers in the folder that transformers' `CLIPModel.save_pretrained` writes.
 #[derive(Debug)]
@@ -22,19 +20,19 @@ impl ClipCheckpoint {
     ///
     /// # Errors
     /// When a file is missing or broken, or it is a text tower alone.
-    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        folder.metadata().map_err(CheckpointError::io(folder))?;
-        let model = Component::open_as(folder, weight_name)?;
+    pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
+        let folder = folder.into();
+        let model = Component::open_as(&folder, weight_name)?;
         let config = folder.join("config.json");
         let towers = ["text_config", "vision_config"];
         if let Some(absent) = towers.iter().find(|tower| !model.config[**tower].is_object()) {
             let problem = format!("has no `{absent}`; the configuration of a CLIP with both towers is expected");
-            return Err(CheckpointError::format(&config.display().to_string(), problem));
+            return Err(config.wrong(problem));
         }
         let preprocessor = folder.join("preprocessor_config.json");
         Ok(Self {
-            tokenizer: TokenizerSource::open(folder, &model.config["text_config"])?,
-            preprocessor_config: preprocessor.is_file().then(|| files::read_json(&preprocessor)).transpose()?,
+            tokenizer: TokenizerSource::open(folder.clone(), &model.config["text_config"])?,
+            preprocessor_config: preprocessor.is_file().then(|| preprocessor.read_json()).transpose()?,
             model,
         })
     }

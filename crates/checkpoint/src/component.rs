@@ -1,10 +1,9 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::view::{Part, View};
-use crate::{CheckpointError, Weights, files, open_weights};
+use crate::{CheckpointError, Location, Weights, open_weights};
 
 /// One network of a checkpoint.
 #[derive(Debug)]
@@ -20,17 +19,17 @@ impl Component {
     ///
     /// # Errors
     /// When either is missing or broken.
-    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
-        Self::open_as(folder, current_name)
+    pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
+        Self::open_as(&folder.into(), current_name)
     }
 
     /// The same with `rename` to say what a tensor is called, or that it is no weight.
-    pub(crate) fn open_as(folder: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Self, CheckpointError> {
+    pub(crate) fn open_as(folder: &Location, rename: impl Fn(&str) -> Option<String>) -> Result<Self, CheckpointError> {
         let config = folder.join("config.json");
         if !config.is_file() {
-            return Err(CheckpointError::missing(folder, "has no config.json"));
+            return Err(CheckpointError::missing(folder.path(), "has no config.json"));
         }
-        let config = files::read_json(&config)?;
+        let config = config.read_json()?;
         let weights: Arc<dyn Weights> = find_weights(folder)?.into();
         Ok(Self { config, weights: Box::new(View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)))) })
     }
@@ -51,17 +50,20 @@ const FILES: [&str; 8] = [
 
 const VARIANTS: [&str; 3] = ["", ".fp16", ".bf16"];
 
-fn find_weights(folder: &Path) -> Result<Box<dyn Weights>, CheckpointError> {
+fn find_weights(folder: &Location) -> Result<Box<dyn Weights>, CheckpointError> {
     let pickle = |file: &str| file.contains(".bin");
     let (pickles, safetensors): (Vec<&str>, Vec<&str>) = FILES.iter().partition(|file| pickle(file));
     let candidates =
         [safetensors, pickles].into_iter().flat_map(|files| VARIANTS.map(|variant| (variant, files.clone())));
     let mut paths = candidates
-        .flat_map(|(variant, files)| files.into_iter().map(move |file| folder.join(file.replace("{}", variant))));
-    let path = paths.find(|path| path.is_file()).ok_or_else(|| {
-        CheckpointError::missing(folder, "has no weights (diffusion_pytorch_model.safetensors or model.safetensors)")
+        .flat_map(|(variant, files)| files.into_iter().map(move |file| folder.join(&file.replace("{}", variant))));
+    let path = paths.find(Location::is_file).ok_or_else(|| {
+        CheckpointError::missing(
+            folder.path(),
+            "has no weights (diffusion_pytorch_model.safetensors or model.safetensors)",
+        )
     })?;
-    open_weights(&path)
+    open_weights(path)
 }
 
 /// Names of the first years' files and what they are now.

@@ -145,7 +145,11 @@ impl Fill<'_> {
         if *data.shape() != shape {
             return Err(wrong(format!("was read with the shape {:?} instead of {shape:?}", data.shape())));
         }
-        Ok(Tensor::from_data(data, (&param.lazy_device(), self.dtype)))
+        let device = param.lazy_device();
+        let tensor = Tensor::from_data(data, (&device, self.dtype));
+        // What is queued for the device is held in memory, and a queue holds dozens of tensors.
+        device.flush().map_err(|error| wrong(error.to_string()))?;
+        Ok(tensor)
     }
 }
 

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::TensorData;
@@ -14,13 +12,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::weights::tensor_data;
-use crate::{CheckpointError, TensorInfo, Weights};
+use crate::{CheckpointError, Location, Source, TensorInfo, Weights};
 
 /// The format's own limit.
 const LARGEST_HEADER: u64 = 100_000_000;
 
 /// A `.safetensors` file, or the same bytes from elsewhere. Only the header is kept in memory.
-pub struct SafetensorsFile<R = File> {
+pub struct SafetensorsFile<R = Box<dyn Source>> {
     file: String,
     header: Header,
     data_start: u64,
@@ -32,9 +30,9 @@ impl SafetensorsFile {
     ///
     /// # Errors
     /// When the file cannot be read, or its header contradicts itself or the file.
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let file = File::open(path).map_err(CheckpointError::io(path))?;
-        Self::from_reader(&path.display().to_string(), file)
+    pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
+        let location = location.into();
+        Self::from_reader(&location.to_string(), location.open()?)
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::{Component, Path};
 
 use burn::tensor::TensorData;
 
-use crate::{CheckpointError, TensorInfo, Weights, files, open_weights};
+use crate::{CheckpointError, Location, TensorInfo, Weights, open_weights};
 
 /// Weights that several files share, as their `*.index.json` says.
 #[derive(Debug)]
@@ -18,13 +18,14 @@ impl Sharded {
     ///
     /// # Errors
     /// When the index is broken, names files outside its own folder or that are not there, or tensors they do not have.
-    pub fn open(index: &Path) -> Result<Self, CheckpointError> {
-        let file = index.display().to_string();
-        let shard_of = read_index(index, &file)?;
+    pub fn open(index: impl Into<Location>) -> Result<Self, CheckpointError> {
+        let index = index.into();
+        let file = index.to_string();
+        let shard_of = read_index(&index)?;
         let mut shards = BTreeMap::new();
         for (tensor, shard) in &shard_of {
             if !shards.contains_key(shard) {
-                shards.insert(shard.clone(), open_shard(index, &file, shard)?);
+                shards.insert(shard.clone(), open_shard(&index, shard)?);
             }
             if !shards[shard].has(tensor) {
                 return Err(CheckpointError::tensor(
@@ -42,23 +43,23 @@ impl Sharded {
     }
 }
 
-fn read_index(index: &Path, file: &str) -> Result<BTreeMap<String, String>, CheckpointError> {
-    let json = files::read_json(index)?;
+fn read_index(index: &Location) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let json = index.read_json()?;
     serde_json::from_value(json["weight_map"].clone())
-        .map_err(|error| CheckpointError::format(file, format!("`weight_map` must give each tensor a file: {error}")))
+        .map_err(|error| index.wrong(format!("`weight_map` must give each tensor a file: {error}")))
 }
 
 /// A shard lies beside its index: a path that leads elsewhere is refused.
-fn open_shard(index: &Path, file: &str, shard: &str) -> Result<Box<dyn Weights>, CheckpointError> {
+fn open_shard(index: &Location, shard: &str) -> Result<Box<dyn Weights>, CheckpointError> {
     let mut components = Path::new(shard).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
-        return Err(CheckpointError::format(file, format!("names the file `{shard}`, which is not in its own folder")));
+        return Err(index.wrong(format!("names the file `{shard}`, which is not in its own folder")));
     };
     let path = index.with_file_name(shard);
-    if path.extension().is_some_and(|extension| extension == "json") {
-        return Err(CheckpointError::format(file, format!("names `{shard}`, which holds no tensors")));
+    if path.extension() == "json" {
+        return Err(index.wrong(format!("names `{shard}`, which holds no tensors")));
     }
-    open_weights(&path)
+    open_weights(path)
 }
 
 impl Weights for Sharded {

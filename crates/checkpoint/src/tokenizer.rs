@@ -1,8 +1,6 @@
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::{CheckpointError, files};
+use crate::{CheckpointError, Location};
 
 /// Where a checkpoint's tokenizer comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +33,9 @@ impl TokenizerSource {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn open(folder: &Path, text_encoder: &Value) -> Result<Self, CheckpointError> {
-        let read = |file: &str| files::read_text_if_any(&folder.join(file));
+    pub fn open(folder: impl Into<Location>, text_encoder: &Value) -> Result<Self, CheckpointError> {
+        let folder = folder.into();
+        let read = |file: &str| folder.join(file).read_text_if_any();
         let files = TokenizerFiles {
             vocab_and_merges: read("vocab.json")?.zip(read("merges.txt")?),
             tokenizer: read("tokenizer.json")?,

@@ -1,10 +1,9 @@
 use std::fmt::Debug;
-use std::path::Path;
 
 use burn::tensor::{BoolStore, DType, TensorData};
 pub use safetensors::Dtype;
 
-use crate::{CheckpointError, PickleFile, SafetensorsFile, Sharded, files};
+use crate::{CheckpointError, Location, PickleFile, SafetensorsFile, Sharded};
 
 /// Element type and shape of a tensor that has not been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,20 +49,19 @@ impl dyn Weights + '_ {
 ///
 /// # Errors
 /// When the file cannot be read or is none of these.
-pub fn open_weights(path: &Path) -> Result<Box<dyn Weights>, CheckpointError> {
-    let head = files::read_head(path, 16)?;
-    let wrong = |problem| Err(CheckpointError::format(&path.display().to_string(), problem));
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+pub fn open_weights(location: impl Into<Location>) -> Result<Box<dyn Weights>, CheckpointError> {
+    let location = location.into();
+    let head = location.read_head(16)?;
     if head.is_empty() {
-        wrong("the file is empty")
-    } else if extension == "json" {
-        Ok(Box::new(Sharded::open(path)?))
+        Err(location.wrong("the file is empty"))
+    } else if location.extension() == "json" {
+        Ok(Box::new(Sharded::open(location)?))
     } else if PickleFile::recognises(&head) {
-        Ok(Box::new(PickleFile::open(path)?))
-    } else if PICKLE_EXTENSIONS.contains(&extension) && head.get(8) != Some(&b'{') {
-        wrong("neither a zip archive nor a pickle as torch.save writes them")
+        Ok(Box::new(PickleFile::open(location)?))
+    } else if PICKLE_EXTENSIONS.contains(&location.extension()) && head.get(8) != Some(&b'{') {
+        Err(location.wrong("neither a zip archive nor a pickle as torch.save writes them"))
     } else {
-        Ok(Box::new(SafetensorsFile::open(path)?))
+        Ok(Box::new(SafetensorsFile::open(location)?))
     }
 }
 

@@ -4,7 +4,11 @@ use burn::tensor::Tensor;
 use pyrograph_scheduler::{Generator, Scheduler};
 
 use crate::guidance::guide;
+use crate::stable_diffusion::finite;
 use crate::{Error, StableDiffusion};
+
+/// What may help where latents are not finite.
+pub(crate) const ADVICE: &str = "another scheduler, more steps, or f32 may help";
 
 /// A picture in the making: an iterator over the steps, so that progress, previews and cancelling are a `for` loop.
 ///
@@ -50,6 +54,22 @@ impl Denoising<'_> {
         self.latents.clone()
     }
 
+    /// Makes a step and waits for the device to finish it, as [`next`](Iterator::next) does where a thread may block, which in
+    /// browsers none may. `None` when all steps are made.
+    ///
+    /// # Errors
+    /// When the device fails, or the latents are not finite.
+    pub async fn step(&mut self) -> Option<Result<Step, Error>> {
+        let (index, count) = (self.next, self.scheduler.timesteps().len());
+        let timestep = *self.scheduler.timesteps().get(index)?;
+        let prediction = self.predict(timestep, index);
+        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.generator);
+        self.next += 1;
+        // Latents are small: reading them is the way to wait that all devices have.
+        let finished = finite("denoising", ADVICE, self.latents.clone()).await;
+        Some(finished.map(|_| Step { index, count, timestep }))
+    }
+
     fn predict(&self, timestep: f64, index: usize) -> Tensor<4> {
         let input = self.scheduler.scale_model_input(self.latents.clone(), index);
         match self.guidance {
@@ -67,14 +87,7 @@ impl Iterator for Denoising<'_> {
 
     /// Makes a step and waits for the device to finish it, so that progress is true and no queue of work builds up.
     fn next(&mut self) -> Option<Self::Item> {
-        let (index, count) = (self.next, self.scheduler.timesteps().len());
-        let timestep = *self.scheduler.timesteps().get(index)?;
-        let prediction = self.predict(timestep, index);
-        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.generator);
-        self.next += 1;
-        let finished = self.latents.device().sync();
-        let failed = |error| Error::Execution { stage: "denoising", problem: format!("{error}") };
-        Some(finished.map(|()| Step { index, count, timestep }).map_err(failed))
+        pollster::block_on(self.step())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

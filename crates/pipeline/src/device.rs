@@ -1,8 +1,8 @@
 //! Where tensors live: a GPU through wgpu, or the CPU.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use async_lock::Mutex;
 use burn::tensor::wgpu::{WgpuBackend, WgpuSetup, wgpu};
 use burn::tensor::{DType, DeviceKind};
 use pyrograph_kernels::AdapterCapabilities;
@@ -24,7 +24,7 @@ pub struct Adapter {
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
-    /// `vulkan`, `metal` or `dx12`.
+    /// `vulkan`, `metal`, `dx12` or, in browsers, `webgpu`.
     pub api: String,
     /// The driver and its version.
     pub driver: String,
@@ -74,22 +74,39 @@ pub fn device(name: &str) -> Result<Device, Error> {
 /// # Errors
 /// When no adapter has that name or wgpu cannot open it.
 pub fn device_within(name: &str, limits: Limits) -> Result<Device, Error> {
+    pollster::block_on(device_async(name, limits))
+}
+
+/// [`device_within`], where no thread may block.
+///
+/// # Errors
+/// As [`device_within`].
+pub async fn device_async(name: &str, limits: Limits) -> Result<Device, Error> {
     let adapter = match name {
         "cpu" => None,
-        "auto" => adapters().into_iter().find(|adapter| adapter.kind != "software"),
-        "wgpu" => Some(adapters().into_iter().next().ok_or_else(|| no_adapter(name, &[]))?),
+        "auto" => adapters_async().await.into_iter().find(|adapter| adapter.kind != "software"),
+        "wgpu" => Some(adapters_async().await.into_iter().next().ok_or_else(|| no_adapter(name, &[]))?),
         part => {
-            let found = adapters();
+            let found = adapters_async().await;
             let matches = |adapter: &&Adapter| adapter.name.to_lowercase().contains(&part.to_lowercase());
             Some(found.iter().find(matches).cloned().ok_or_else(|| no_adapter(name, &found))?)
         }
     };
-    adapter.map_or_else(|| Ok(Device::cpu()), |adapter| adapter.open(limits))
+    match adapter {
+        None => Ok(Device::cpu()),
+        Some(adapter) => adapter.open(limits).await,
+    }
 }
 
 /// All adapters that Vulkan, Metal or DirectX 12 offer, the most powerful first.
 pub fn adapters() -> Vec<Adapter> {
-    let apis = [wgpu::Backends::METAL, wgpu::Backends::DX12, wgpu::Backends::VULKAN];
+    pollster::block_on(adapters_async())
+}
+
+/// [`adapters`], where no thread may block. A browser offers one, through WebGPU, or none.
+pub async fn adapters_async() -> Vec<Adapter> {
+    let apis = [wgpu::Backends::METAL, wgpu::Backends::DX12, wgpu::Backends::VULKAN, wgpu::Backends::BROWSER_WEBGPU];
+    let apis = apis.into_iter().filter(|api| wgpu::Instance::enabled_backend_features().contains(*api));
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY, // without OpenGL, which would be started in vain
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -97,7 +114,7 @@ pub fn adapters() -> Vec<Adapter> {
     let mut adapters = Vec::new();
     for api in apis {
         let mut seen: HashMap<&'static str, usize> = HashMap::new();
-        for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
+        for adapter in instance.enumerate_adapters(api).await {
             let index = seen.entry(kind(adapter.get_info().device_type)).or_default();
             adapters.extend(Adapter::new(&instance, adapter.clone(), *index));
             *index += 1;
@@ -149,13 +166,16 @@ impl Adapter {
         let backend = match info.backend {
             wgpu::Backend::Metal => WgpuBackend::Metal,
             wgpu::Backend::Dx12 => WgpuBackend::Dx12,
+            wgpu::Backend::BrowserWebGpu => WgpuBackend::WebGpu,
             _ => WgpuBackend::Vulkan,
         };
+        let api = info.backend.to_str();
         Some(Self {
             kind: kind(info.device_type),
-            api: info.backend.to_str().to_owned(),
+            api: api.to_owned(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-            name: info.name,
+            // Browsers may keep the name to themselves.
+            name: if info.name.is_empty() { api.to_owned() } else { info.name },
             limits: adapter.limits(),
             features: adapter.features(),
             selector,
@@ -166,17 +186,17 @@ impl Adapter {
     }
 
     /// Opens the adapter. burn lets an adapter be opened only once, so that open devices are kept.
-    fn open(self, limits: Limits) -> Result<Device, Error> {
+    async fn open(self, limits: Limits) -> Result<Device, Error> {
         static OPEN: Mutex<Option<HashMap<String, Device>>> = Mutex::new(None);
         let key = format!("{:?} {:?} {limits:?}", self.backend, self.selector);
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = OPEN.lock().await;
         let open = open.get_or_insert_with(HashMap::new);
         if let Some(device) = open.get(&key) {
             return Ok(device.clone());
         }
         let device = match limits {
-            Limits::Adapter => self.open_whole(),
-            Limits::WebGpuDefault => self.open_within(wgpu::Limits::default()),
+            Limits::Adapter => self.open_whole().await,
+            Limits::WebGpuDefault => self.open_within(wgpu::Limits::default()).await,
         };
         let device = device.map_err(|problem| Error::Device { name: self.name, problem })?;
         open.insert(key, device.clone());
@@ -184,23 +204,23 @@ impl Adapter {
     }
 
     /// As burn opens it, with all limits and features.
-    fn open_whole(&self) -> Result<Device, String> {
+    async fn open_whole(&self) -> Result<Device, String> {
         let options =
             burn::tensor::Device::wgpu_options().device_kind(self.selector.clone()).graphics_api(self.backend);
-        let (tensors, setup) = options.init_with_setup().map_err(|error| error.to_string())?;
+        let (tensors, setup) = options.init_with_setup_async().await.map_err(|error| error.to_string())?;
         AdapterCapabilities::of(&setup.adapter).register(&tensors);
         Ok(self.device(tensors, &self.limits))
     }
 
     /// Without matrix units. The other features stay, because burn asks the adapter for them and not the device.
-    fn open_within(&self, limits: wgpu::Limits) -> Result<Device, String> {
+    async fn open_within(&self, limits: wgpu::Limits) -> Result<Device, String> {
         let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
         let descriptor = wgpu::DeviceDescriptor {
             required_features: self.features - unwanted,
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };
-        let opened = pollster::block_on(self.adapter.request_device(&descriptor));
+        let opened = self.adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| error.to_string())?;
         let (instance, adapter) = (self.instance.clone(), self.adapter.clone());
         let setup = WgpuSetup { backend: adapter.get_info().backend, instance, adapter, device, queue };

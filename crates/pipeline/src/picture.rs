@@ -1,6 +1,6 @@
 //! Pictures and their files.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -79,13 +79,24 @@ impl Picture {
             return Err(failed("is a folder; name a .png file".into()));
         }
         let file = NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
-        self.encode(&file).map_err(|error| failed(error.to_string()))?;
+        self.encode(BufWriter::new(&file)).map_err(|error| failed(error.to_string()))?;
         file.persist(path).map_err(|error| failed(error.error.to_string()))?;
         readable_by_all(path).map_err(|error| failed(error.to_string()))
     }
 
-    fn encode(&self, file: &NamedTempFile) -> Result<(), png::EncodingError> {
-        let mut encoder = png::Encoder::new(BufWriter::new(file), self.image.width(), self.image.height());
+    /// The bytes of the PNG that [`save`](Self::save) writes.
+    ///
+    /// # Errors
+    /// When the text is longer than a PNG may have.
+    pub fn to_png(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes)
+            .map_err(|error| Error::Write { path: PathBuf::from("PNG"), problem: error.to_string() })?;
+        Ok(bytes)
+    }
+
+    fn encode(&self, writer: impl Write) -> Result<(), png::EncodingError> {
+        let mut encoder = png::Encoder::new(writer, self.image.width(), self.image.height());
         encoder.set_color(png::ColorType::Rgb);
         if !self.parameters.is_empty() {
             // tEXt holds Latin-1 only; everything else is iTXt, as Pillow and so AUTOMATIC1111 does it.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::autoencoder::Decoder;
+use crate::denoising;
 use crate::picture::{self, Pictures};
 use crate::text::TextEncoder;
 use crate::{Denoising, Device, Error, TextToImage};
@@ -52,18 +53,32 @@ impl StableDiffusion {
     /// # Errors
     /// As [`StableDiffusion::from_path`], and when float16 is asked for on a device that lacks it.
     pub fn from_path_with(path: impl AsRef<Path>, device: &Device, options: LoadOptions) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let checkpoint = Checkpoint::open(path)?;
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Self::from_checkpoint(&checkpoint, &name, device, options)
+    }
+
+    /// Loads a checkpoint that is opened already, and is called `name` in the text of its pictures.
+    ///
+    /// # Errors
+    /// As [`StableDiffusion::from_path_with`].
+    pub fn from_checkpoint(
+        checkpoint: &Checkpoint,
+        name: &str,
+        device: &Device,
+        options: LoadOptions,
+    ) -> Result<Self, Error> {
         if options.f16 && !device.supports_f16() {
             return Err(Error::request("--dtype", format!("{} cannot compute in f16; use f32", device.name())));
         }
-        let path = path.as_ref();
-        let checkpoint = Checkpoint::open(path)?;
         let dtype = if options.f16 { DType::F16 } else { DType::F32 };
         let unet_config: UNet2dConditionConfig = parse("unet", &checkpoint.unet.config)?;
         let wrong = |cause| Error::Config { component: "unet", cause };
         let mut unet = unet_config.init(device.tensors()).map_err(wrong)?;
         let mut unused = checkpoint.unused.clone();
         unused.extend(load(&mut unet, checkpoint.unet.weights.as_ref(), dtype)?.unused);
-        let (text_encoder, report) = TextEncoder::load(&checkpoint, dtype, device)?;
+        let (text_encoder, report) = TextEncoder::load(checkpoint, dtype, device)?;
         unused.extend(report.unused);
         let (decoder, report) = Decoder::load(&checkpoint.vae, device.tensors())?;
         unused.extend(report.unused);
@@ -78,7 +93,7 @@ impl StableDiffusion {
             text_encoder,
             decoder,
             device: device.clone(),
-            name: path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            name: name.to_owned(),
             short_hash: checkpoint.short_hash()?,
             unused,
         };
@@ -134,16 +149,25 @@ impl StableDiffusion {
     /// # Errors
     /// When latents or picture are not finite.
     pub fn decode(&self, latents: Tensor<4>) -> Result<Pictures, Error> {
-        finite("denoising", "another scheduler, more steps, or f32 may help", latents.clone())?;
+        pollster::block_on(self.decode_async(latents))
+    }
+
+    /// [`decode`](Self::decode), where no thread may block.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub async fn decode_async(&self, latents: Tensor<4>) -> Result<Pictures, Error> {
+        finite("denoising", denoising::ADVICE, latents.clone()).await?;
         let limit = self.device.largest_binding().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
         let batch = latents.dims()[0];
-        let decode = |latent| {
+        let mut images = Vec::with_capacity(batch);
+        for latent in latents.chunk(batch, 0) {
             let image = self.decoder.decode(latent, limit); // [1, 3, height, width]
             let [_, _, height, width] = image.dims();
-            let values = finite("the autoencoder", "the checkpoint's VAE may be broken", image)?;
-            Ok(picture::from_values(&values, width, height))
-        };
-        latents.chunk(batch, 0).into_iter().map(decode).collect::<Result<Vec<_>, Error>>().map(Pictures::new)
+            let values = finite("the autoencoder", "the checkpoint's VAE may be broken", image).await?;
+            images.push(picture::from_values(&values, width, height));
+        }
+        Ok(Pictures::new(images))
     }
 
     /// The end of the request's prompt and negative prompt that the text encoder cannot see, where they are too long.
@@ -240,9 +264,9 @@ pub(crate) fn parse<T: DeserializeOwned>(component: &'static str, config: &Value
 }
 
 /// Reads a tensor back; an error if a value is not finite.
-fn finite(stage: &'static str, advice: &'static str, x: Tensor<4>) -> Result<Vec<f32>, Error> {
+pub(crate) async fn finite(stage: &'static str, advice: &'static str, x: Tensor<4>) -> Result<Vec<f32>, Error> {
     let failed = |problem: String| Error::Execution { stage, problem };
-    let data = x.cast(DType::F32).try_into_data().map_err(|error| failed(error.to_string()))?;
+    let data = x.cast(DType::F32).into_data_async().await.map_err(|error| failed(error.to_string()))?;
     let values = data.try_to_vec::<f32>().map_err(|error| failed(error.to_string()))?;
     if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(Error::NotFinite { stage, advice }) }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use zip::{ZipArchive, ZipReadOptions};
 
 use super::machine::{Pickle, Value};
+use crate::Source;
+
+type File = Box<dyn Source>;
 
 /// The storages of an open file.
 pub(crate) enum Container {
@@ -21,12 +22,11 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// Opens the file and reads its pickle.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Pickle), String> {
-        let mut file = File::open(path).map_err(cannot_read)?;
-        let file_length = file.metadata().map_err(cannot_read)?.len();
+    /// Reads a file's pickle, and where its storages lie.
+    pub(crate) fn new(mut file: File) -> Result<(Self, Pickle), String> {
+        let file_length = file.seek(SeekFrom::End(0)).map_err(cannot_read)?;
         let mut magic = [0; 2];
-        file.read_exact(&mut magic).and_then(|()| file.rewind()).map_err(cannot_read)?;
+        file.rewind().and_then(|()| file.read_exact(&mut magic)).and_then(|()| file.rewind()).map_err(cannot_read)?;
         if magic == *b"PK" { open_zip(file, file_length) } else { open_stream(file, file_length) }
     }
 

@@ -13,12 +13,11 @@ mod machine;
 mod tensor;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use burn::tensor::TensorData;
 
 use crate::weights::tensor_data;
-use crate::{CheckpointError, TensorInfo, Weights};
+use crate::{CheckpointError, Location, TensorInfo, Weights};
 
 use container::Container;
 use machine::{Id, MOST_VALUES, Pickle, Value};
@@ -48,9 +47,11 @@ impl PickleFile {
     /// # Errors
     /// When the file cannot be read, is no such file, calls anything but what builds tensors, or has tensors that
     /// reach outside their storage.
-    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let file = path.display().to_string();
-        let (container, pickle) = Container::open(path).map_err(|problem| CheckpointError::format(&file, problem))?;
+    pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
+        let location = location.into();
+        let file = location.to_string();
+        let (container, pickle) =
+            Container::new(location.open()?).map_err(|problem| CheckpointError::format(&file, problem))?;
         let mut collection = Collection { pickle: &pickle, tensors: BTreeMap::new(), visited: 0 };
         collection.collect(state_dict(&pickle), "", 0).map_err(|problem| CheckpointError::format(&file, problem))?;
         for (name, tensor) in &collection.tensors {

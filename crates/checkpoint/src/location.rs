@@ -1,0 +1,149 @@
+//! Files, wherever they lie.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::CheckpointError;
+
+/// A file that can be read at any position.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// What holds files that are not in the file system, such as a browser.
+pub trait Storage: fmt::Debug + Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it cannot be read.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Source>>;
+
+    /// Whether there is such a file.
+    fn is_file(&self, path: &Path) -> bool;
+
+    /// Whether there is such a folder.
+    fn is_dir(&self, path: &Path) -> bool;
+}
+
+/// A file or a folder: a path of the file system, or of another [`Storage`].
+#[derive(Clone, Debug)]
+pub struct Location {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+}
+
+/// The file system.
+#[derive(Debug)]
+struct Disk;
+
+impl Storage for Disk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Location {
+    fn from(path: &P) -> Self {
+        Self::within(Arc::new(Disk), path.as_ref())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+/// No configuration, index or vocabulary is larger.
+const LARGEST_TEXT: u64 = 64 << 20;
+
+impl Location {
+    /// A path of another storage than the file system.
+    pub fn within(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
+        Self { storage, path: path.into() }
+    }
+
+    /// The path, in whatever storage it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn join(&self, name: &str) -> Self {
+        Self { path: self.path.join(name), ..self.clone() }
+    }
+
+    pub(crate) fn with_file_name(&self, name: &str) -> Self {
+        Self { path: self.path.with_file_name(name), ..self.clone() }
+    }
+
+    pub(crate) fn extension(&self) -> &str {
+        self.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.storage.is_file(&self.path)
+    }
+
+    pub(crate) fn is_dir(&self) -> bool {
+        self.storage.is_dir(&self.path)
+    }
+
+    pub(crate) fn open(&self) -> Result<Box<dyn Source>, CheckpointError> {
+        self.storage.open(&self.path).map_err(CheckpointError::io(&self.path))
+    }
+
+    /// The first `length` bytes, or all where the file is shorter.
+    pub(crate) fn read_head(&self, length: u64) -> Result<Vec<u8>, CheckpointError> {
+        let mut head = Vec::new();
+        self.open()?.take(length).read_to_end(&mut head).map_err(CheckpointError::io(&self.path))?;
+        Ok(head)
+    }
+
+    pub(crate) fn read_text(&self) -> Result<String, CheckpointError> {
+        let bytes = self.read_head(LARGEST_TEXT + 1)?;
+        if bytes.len() as u64 > LARGEST_TEXT {
+            return Err(self.wrong(format!("larger than {} MiB, so no text file", LARGEST_TEXT >> 20)));
+        }
+        String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8 text"))
+    }
+
+    /// A text file that need not be there.
+    pub(crate) fn read_text_if_any(&self) -> Result<Option<String>, CheckpointError> {
+        self.is_file().then(|| self.read_text()).transpose()
+    }
+
+    /// A JSON object as Python writes it.
+    pub(crate) fn read_json(&self) -> Result<Value, CheckpointError> {
+        let json: Value = serde_json::from_str(&without_non_finite(&self.read_text()?))
+            .map_err(|error| self.wrong(format!("not JSON: {error}")))?;
+        if json.is_object() { Ok(json) } else { Err(self.wrong("a JSON object is expected, `{...}`")) }
+    }
+
+    /// The contents are not what they should be.
+    pub(crate) fn wrong(&self, problem: impl ToString) -> CheckpointError {
+        CheckpointError::format(&self.to_string(), problem)
+    }
+}
+
+/// Python writes `"lambda_min_clipped": -Infinity`, which is no JSON: outside of strings such words become `null`, which
+/// stands for the default. (A JSON5 parser would read them, but none of the published ones bounds its recursion.)
+fn without_non_finite(text: &str) -> String {
+    let replaced = |part: &str| part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+    let escaped = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");
+    let parts = escaped.split('"').enumerate();
+    let parts = parts.map(|(i, part)| if i % 2 == 0 { replaced(part) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("\"").replace('\u{1}', "\\\"").replace('\u{0}', "\\\\")
+}
