@@ -1,0 +1,98 @@
+/** Stable Diffusion 1 and 2 in a web page. All work is done in a worker; the page never waits. */
+
+/** Where a model comes from: a URL of a single `.safetensors` or `.ckpt` file or of a diffusers folder, a file, or a folder's files. */
+export type ModelSource = string | URL | File | Iterable<File>;
+
+export interface LoadOptions {
+  /** `auto`, the default, is WebGPU where the browser has it, else the CPU, which is slow. */
+  device?: "auto" | "webgpu" | "cpu";
+  /** How much of the adapter is used: all, the default, or what every browser with WebGPU has. */
+  limits?: "adapter" | "webgpu-default";
+  /** The number format of UNet and text encoder; `auto`, the default, is `f16` where the adapter has it. */
+  dtype?: "auto" | "f16" | "f32";
+  /** What the UNet predicts, for single files that do not say. */
+  predictionType?: "epsilon" | "v-prediction" | "sample";
+  /** Is told how far loading is. */
+  onProgress?: (progress: LoadProgress) => void;
+  /** Gives loading up. */
+  signal?: AbortSignal;
+}
+
+export interface LoadProgress {
+  /** `download`: from the network to the browser's storage. `check`: what the storage has. `load`: to the device. */
+  stage: "download" | "check" | "load";
+  /** Bytes done. */
+  loaded: number;
+  /** Bytes in all, as far as is known. */
+  total: number;
+}
+
+export interface GenerateRequest {
+  /** What is to be seen. */
+  prompt: string;
+  /** What is to be avoided. */
+  negativePrompt?: string;
+  /** Denoising steps; 50. */
+  steps?: number;
+  /** Weight of the prompt; 7.5. At 1 and less there is no guidance, which is twice as fast. */
+  guidanceScale?: number;
+  /** Seed of the noise, that of `torch.Generator("cpu")`; random. */
+  seed?: number;
+  /** Pixels; the model's own size. */
+  width?: number;
+  /** Pixels; the model's own size. */
+  height?: number;
+  /** `ddpm ddim pndm lms euler euler-ancestral heun dpm-solver++ dpm-solver++-sde unipc lcm deis kdpm2 kdpm2-ancestral`; the model's own. */
+  scheduler?: string;
+  /** Whether noise levels are spaced as Karras et al. do. */
+  karras?: boolean;
+  /** Blocks of the text encoder to leave out at its end; 0. */
+  clipSkip?: number;
+  /** After how many steps there is a preview; 0 for none, which is fastest. */
+  previewEvery?: number;
+  /** Is told of each step. */
+  onStep?: (step: Step) => void;
+  /** Gives the picture up: the promise is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface Step {
+  /** From 0. */
+  index: number;
+  count: number;
+  /** A PNG of what there is so far. */
+  preview?: Blob;
+}
+
+export interface Picture {
+  /** A PNG, which carries the request as text. */
+  blob: Blob;
+  /** That text, in the form of AUTOMATIC1111's web UI. */
+  parameters: string;
+  seed: number;
+}
+
+export class StableDiffusion {
+  private constructor();
+  /** Loads a model. What comes from the network is kept in the Origin Private File System. */
+  static load(source: ModelSource, options?: LoadOptions): Promise<StableDiffusion>;
+  /** The adapter's name, or `cpu`. */
+  readonly device: string;
+  /** Whether it can still make pictures: not after `dispose`, nor after running out of memory. */
+  readonly usable: boolean;
+  /** Makes a picture; requests wait for each other. */
+  generate(request: GenerateRequest): Promise<Picture>;
+  /** Ends the worker, and gives all memory back. */
+  dispose(): void;
+}
+
+export interface StoredModel {
+  url: string;
+  bytes: number;
+}
+
+/** The models that this browser keeps. */
+export function storedModels(): Promise<StoredModel[]>;
+
+/** Deletes what is kept of a model. */
+export function removeStoredModel(url: string): Promise<void>;

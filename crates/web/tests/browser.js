@@ -1,0 +1,69 @@
+/** What the tests share: a server of the repository's files, a browser, and pictures by the command line. */
+
+import { execFileSync } from "node:child_process";
+import { createReadStream, mkdtempSync, readFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, resolve } from "node:path";
+import { chromium } from "playwright-core";
+import { PNG } from "pngjs";
+
+export const root = resolve(import.meta.dirname, "../../..");
+
+const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
+
+/** Serves the repository, and remembers what was asked for. */
+export async function serve() {
+  const requests = [];
+  const server = createServer(async (request, response) => {
+    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace(/\/$/, "/index.html");
+    requests.push(path);
+    const file = join(root, path);
+    const size = await stat(file).then((found) => found.isFile() && found.size, () => false);
+    if (size === false) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream", "content-length": size });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((done) => server.listen(0, "localhost", done));
+  return { url: `http://localhost:${server.address().port}`, requests, close: () => server.close() };
+}
+
+const FLAGS = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split(" ");
+
+/** Chromium with a profile of its own; with WebGPU by its software adapter. */
+export async function launch({ webgpu = true } = {}) {
+  const flags = webgpu ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"] : ["--disable-features=WebGPU"];
+  return chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "pyrograph-")), {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", ...FLAGS, ...flags],
+    acceptDownloads: true,
+  });
+}
+
+/** What a page and its workers say on the console, without what is plain information. */
+export function complaints(page) {
+  const found = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) found.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => found.push(String(error)));
+  return found;
+}
+
+/** The command line's picture on the CPU. */
+export function commandLine(prompt, options) {
+  const output = join(mkdtempSync(join(tmpdir(), "pyrograph-")), "picture.png");
+  const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  execFileSync(join(target, "release/pyrograph"), ["txt2img", prompt, "--device", "cpu", "--output", output, ...flags]);
+  return PNG.sync.read(readFileSync(output));
+}
+
+/** The mean absolute difference of two pictures' red, green and blue, of 255. */
+export function difference(left, right) {
+  if (left.width !== right.width || left.height !== right.height) throw new Error("pictures of two sizes");
+  let sum = 0;
+  for (let index = 0; index < left.data.length; index++) sum += Math.abs(left.data[index] - right.data[index]);
+  return sum / (left.width * left.height * 3);
+}
