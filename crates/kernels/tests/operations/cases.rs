@@ -1,20 +1,18 @@
-//! Every operation against its reference: on the CPU, on a WGSL device, in both float types, and its gradients.
+//! Operations with their references, on the shapes they are tested with.
 
-use burn::module::{Module, Param};
+use burn::module::Param;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use pyrograph_kernels as kernels;
-use pyrograph_kernels::{AdapterCapabilities, LayerNorm, Mask, reference};
+use pyrograph_kernels::{LayerNorm, Mask, reference};
 
 /// One operation as a function of its main input, its reference, and the shape of that input.
-struct Case {
-    name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     shape: Vec<usize>,
-    fast: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
-    plain: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
+    pub(crate) fast: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
+    pub(crate) plain: Box<dyn Fn(Tensor<1>) -> Tensor<1>>,
 }
 
 impl Case {
@@ -35,13 +33,13 @@ impl Case {
         Self { name, shape: shape.to_vec(), fast, plain }
     }
 
-    fn input(&self, device: &Device, dtype: FloatDType) -> Tensor<1> {
+    pub(crate) fn input(&self, device: &Device, dtype: FloatDType) -> Tensor<1> {
         random([self.shape.iter().product()], self.shape.len() as u32, device).cast(dtype)
     }
 }
 
 /// Values in `[-1, 1)` that are the same on every device.
-fn random<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
+pub(crate) fn random<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -72,7 +70,7 @@ fn conv(
     conv
 }
 
-fn linear([d_input, d_output]: [usize; 2], device: &Device, dtype: FloatDType) -> Linear {
+pub(crate) fn linear([d_input, d_output]: [usize; 2], device: &Device, dtype: FloatDType) -> Linear {
     let mut layer = LinearConfig::new(d_input, d_output).init(device);
     layer.weight = parameter([d_input, d_output], 3, device, dtype);
     layer.bias = Some(parameter([d_output], 4, device, dtype));
@@ -95,7 +93,7 @@ fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
 }
 
 /// Keys and values come from one tensor `[batch, keys, 2 heads * head_dim]`, and heads are views, as in a model.
-fn attention_case(
+pub(crate) fn attention_case(
     [batch, heads, tokens, keys, head_dim]: [usize; 5],
     mask: Mask,
     device: &Device,
@@ -113,7 +111,7 @@ fn attention_case(
 }
 
 /// Shapes that reach every algorithm on the CPU, odd sizes and several pictures among them.
-fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+pub(crate) fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let mut cases = Vec::from([
         conv_case([2, 20, 18, 15], 24, 3, 1, [1; 4], device, dtype),
         conv_case([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1], device, dtype),
@@ -127,7 +125,7 @@ fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
 }
 
 /// Shapes that reach every variant of every shader, with parts of tiles left over.
-fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+pub(crate) fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let mut cases = Vec::from([
         conv_case([2, 20, 9, 7], 8, 1, 1, [0; 4], device, dtype),
         conv_case([1, 8, 9, 7], 8, 1, 2, [0; 4], device, dtype),
@@ -189,7 +187,7 @@ fn upsample_case(shape: [usize; 4], size: [usize; 2], device: &Device, dtype: Fl
     Case::new(format!("upsample_conv2d {shape:?} to {size:?}"), shape, fast, plain)
 }
 
-fn linear_cases(shape: [usize; 3], d_output: usize, device: &Device, dtype: FloatDType) -> [Case; 3] {
+pub(crate) fn linear_cases(shape: [usize; 3], d_output: usize, device: &Device, dtype: FloatDType) -> [Case; 3] {
     let layer = linear([shape[2], d_output], device, dtype);
     let addend: Tensor<3> = random([shape[0], shape[1], d_output], 11, device).cast(dtype);
     let (a, b, c, d, e) = (layer.clone(), layer.clone(), layer.clone(), layer.clone(), layer.clone());
@@ -212,21 +210,21 @@ fn linear_cases(shape: [usize; 3], d_output: usize, device: &Device, dtype: Floa
     ]
 }
 
-fn group_norm_case(shape: [usize; 4], groups: usize, device: &Device, dtype: FloatDType) -> Case {
+pub(crate) fn group_norm_case(shape: [usize; 4], groups: usize, device: &Device, dtype: FloatDType) -> Case {
     let norm = group_norm(groups, shape[1], device, dtype);
     let same = norm.clone();
     let (fast, plain) = (move |x| kernels::group_norm_silu(x, &norm), move |x| reference::group_norm_silu(x, &same));
     Case::new(format!("group_norm_silu {shape:?}"), shape, fast, plain)
 }
 
-fn layer_norm_case(shape: [usize; 3], device: &Device, dtype: FloatDType) -> Case {
+pub(crate) fn layer_norm_case(shape: [usize; 3], device: &Device, dtype: FloatDType) -> Case {
     let norm = layer_norm(shape[2], device, dtype);
     let same = norm.clone();
     let (fast, plain) = (move |x| kernels::layer_norm(x, &norm), move |x| reference::layer_norm(x, &same));
     Case::new(format!("layer_norm {shape:?}"), shape, fast, plain)
 }
 
-fn conv_case(
+pub(crate) fn conv_case(
     shape: [usize; 4],
     channels_out: usize,
     kernel: usize,
@@ -242,7 +240,7 @@ fn conv_case(
 }
 
 /// One small shape of every operation: a GPU backend compiles and times kernels for each.
-fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
+pub(crate) fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let norm = group_norm(3, 12, device, dtype);
     let same = norm.clone();
     let size = [7, 8];
@@ -272,177 +270,4 @@ fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     ]);
     cases.extend(linear_cases([2, 5, 12], 10, device, dtype));
     cases
-}
-
-fn values(x: Tensor<1>) -> Vec<f64> {
-    x.cast(FloatDType::F32)
-        .into_data()
-        .try_to_vec::<f32>()
-        .expect("cast to float32")
-        .into_iter()
-        .map(f64::from)
-        .collect()
-}
-
-fn relative_l2(actual: Tensor<1>, expected: Tensor<1>) -> f64 {
-    let (actual, expected) = (values(actual), values(expected));
-    assert_eq!(actual.len(), expected.len());
-    let error: f64 = actual.iter().zip(&expected).map(|(a, e)| (a - e).powi(2)).sum();
-    (error / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
-}
-
-/// Compares with the reference in float32 on the CPU.
-fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: FloatDType, tolerance: f64) {
-    for (actual, expected) in actual.iter().zip(&expected) {
-        let y = (actual.fast)(actual.input(device, dtype));
-        assert_eq!(FloatDType::from(y.dtype()), dtype, "{} keeps the dtype", actual.name);
-        let reference = (expected.plain)(expected.input(&Device::flex(), FloatDType::F32));
-        let error = relative_l2(y, reference);
-        assert!(error < tolerance, "{} is off by {error:.1e} on {device:?} in {dtype:?}", actual.name);
-    }
-}
-
-/// An adapter of wgpu, what it can do, and the types that it knows.
-fn adapter() -> Option<(Device, AdapterCapabilities, Vec<FloatDType>)> {
-    let (device, setup) = match Device::wgpu_options().init_with_setup() {
-        Ok(opened) => opened,
-        Err(error) => {
-            not_tested(&format!("wgpu: {error}"));
-            return None;
-        }
-    };
-    let mut dtypes = vec![FloatDType::F32];
-    if device.supports_dtype(FloatDType::F16) {
-        dtypes.push(FloatDType::F16);
-    } else {
-        not_tested(&format!("float16 on {}", setup.adapter.get_info().name));
-    }
-    Some((device, AdapterCapabilities::of(&setup.adapter), dtypes))
-}
-
-/// A test says what it lacks, and on continuous integration it fails.
-fn not_tested(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "continuous integration needs a Vulkan adapter; not tested: {what}");
-    eprintln!("NOT TESTED: {what}");
-}
-
-#[test]
-fn operations_match_the_reference_on_the_cpu() {
-    let device = Device::flex();
-    for (dtype, tolerance) in [(FloatDType::F32, 1e-5), (FloatDType::F16, 5e-3)] {
-        for cases in [small_cases, cpu_cases, shader_cases] {
-            compare(cases(&device, dtype), cases(&device, FloatDType::F32), &device, dtype, tolerance);
-        }
-    }
-}
-
-#[test]
-fn operations_match_the_reference_on_wgpu() {
-    let Some((device, capabilities, dtypes)) = adapter() else { return };
-    // Every form of every operation with every size of tiles, whatever the adapter would be given.
-    let plain = AdapterCapabilities::default();
-    let tiles = [1, 2, plain.workgroups].map(|workgroups| AdapterCapabilities { workgroups, ..plain });
-    let mut forms = Vec::from(tiles);
-    forms.push(AdapterCapabilities { software: true, ..plain });
-    if capabilities.matrix_f32.or(capabilities.matrix_f16).is_some() {
-        forms.push(AdapterCapabilities { software: false, ..capabilities });
-    } else {
-        eprintln!("NOT TESTED: matrix units, which this adapter has not");
-    }
-    for form in forms {
-        form.register(&device);
-        for &dtype in &dtypes {
-            let tolerance = if dtype == FloatDType::F32 { 1e-5 } else { 5e-3 };
-            for cases in [small_cases, shader_cases] {
-                let expected = cases(&Device::flex(), FloatDType::F32);
-                compare(cases(&device, dtype), expected, &device, dtype, tolerance);
-            }
-        }
-        any_shape_matches(&device);
-    }
-}
-
-/// Shapes that nobody thought of.
-fn any_shape_matches(device: &Device) {
-    let f32 = FloatDType::F32;
-    let sizes = (1..3usize, 1..20usize, 3..20usize, 3..20usize, 1..80usize);
-    let layer = (prop_oneof![Just(1usize), Just(3)], 1..3usize, [0..2usize, 0..2, 0..2, 0..2]);
-    property(device, (sizes, layer), move |((batch, channels_in, height, width, channels_out), layer), device| {
-        let (kernel, stride, padding) = layer;
-        conv_case([batch, channels_in, height, width], channels_out, kernel, stride, padding, device, f32)
-    });
-    property(device, (1..3usize, 1..90usize, 1..40usize, 1..30usize, 0..3usize), move |sizes, device| {
-        let (batch, tokens, d_input, d_output, which) = sizes;
-        let cases = linear_cases([batch, tokens, 4 * d_input], 8 * d_output, device, f32);
-        cases.into_iter().nth(which).expect("there are three operations")
-    });
-    let head_dim = proptest::sample::select(vec![4usize, 6, 40, 64, 80, 160]);
-    property(device, (1..3usize, 1..4usize, 1..80usize, 1..80usize, head_dim, any::<bool>()), move |sizes, device| {
-        let (batch, heads, tokens, keys, head_dim, causal) = sizes;
-        let (keys, mask) = if causal { (tokens, Mask::Causal) } else { (keys, Mask::None) };
-        attention_case([batch, heads, tokens, keys, head_dim], mask, device, f32)
-    });
-    property(device, (1..3usize, 1..5usize, 1..9usize, 2..20usize, 1..8usize), move |sizes, device| {
-        let (batch, groups, channels, height, width) = sizes;
-        group_norm_case([batch, groups * channels, height, 4 * width], groups, device, f32)
-    });
-    property(device, (1..3usize, 1..40usize, 1..300usize), move |(batch, tokens, width), device| {
-        layer_norm_case([batch, tokens, 4 * width], device, f32)
-    });
-}
-
-/// Compares random cases with the reference on the CPU.
-fn property<S: Strategy>(device: &Device, sizes: S, case: impl Fn(S::Value, &Device) -> Case)
-where
-    S::Value: Clone,
-{
-    let mut runner = TestRunner::new(Config { cases: 8, failure_persistence: None, ..Config::default() });
-    let result = runner.run(&sizes, |sizes| {
-        let (actual, expected) = (case(sizes.clone(), device), case(sizes, &Device::flex()));
-        let y = (actual.fast)(actual.input(device, FloatDType::F32));
-        let error = relative_l2(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
-        prop_assert!(error < 1e-5, "{} is off by {error:e}", actual.name);
-        Ok(())
-    });
-    result.unwrap_or_else(|error| panic!("on {device:?}: {error}"));
-}
-
-#[test]
-fn gradients_match_the_reference() {
-    let device = Device::flex().autodiff();
-    for case in small_cases(&device, FloatDType::F32) {
-        let gradient = |f: &dyn Fn(Tensor<1>) -> Tensor<1>| {
-            let x = case.input(&device, FloatDType::F32).require_grad();
-            let gradients = f(x.clone()).square().sum().backward();
-            x.grad(&gradients).expect("the operation is differentiable")
-        };
-        let error = relative_l2(gradient(&case.fast), gradient(&case.plain));
-        assert!(error < 1e-6, "{}: gradients differ by {error:.1e}", case.name);
-    }
-}
-
-#[test]
-fn weights_receive_gradients() {
-    let device = Device::flex().autodiff();
-    let layer = linear([12, 10], &device, FloatDType::F32);
-    // A constant input: only the layer is on the autodiff graph.
-    let y = kernels::geglu(random([2, 5, 12], 1, &device), &layer);
-    let gradients = y.sum().backward();
-    let gradient = layer.weight.val().grad(&gradients).expect("the weight has a gradient");
-    assert!(gradient.square().sum().into_scalar::<f32>() > 0.0);
-    assert_eq!(layer.num_params(), 130);
-}
-
-#[test]
-fn upsampling_takes_the_nearest_pixel_towards_the_origin() {
-    let device = Device::flex();
-    let x = Tensor::<4>::from_data([[[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]], &device);
-    let doubled = kernels::upsample_nearest_2x(x.clone());
-    let rows = [[0.0, 0.0, 1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 4.0, 4.0, 5.0, 5.0]];
-    let expected = Tensor::<4>::from_data([[[rows[0], rows[0], rows[1], rows[1]]]], &device);
-    doubled.into_data().assert_eq(&expected.into_data(), true);
-    // floor(i * 3 / 5) = 0 0 1 1 2 and floor(i * 2 / 3) = 0 0 1.
-    let rows = [[0.0, 0.0, 1.0, 1.0, 2.0], [3.0, 3.0, 4.0, 4.0, 5.0]];
-    let expected = Tensor::<4>::from_data([[[rows[0], rows[0], rows[1]]]], &device);
-    kernels::upsample_nearest(x, [3, 5]).into_data().assert_eq(&expected.into_data(), true);
 }
