@@ -269,5 +269,6 @@ pub(crate) fn small_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
         ),
     ]);
     cases.extend(linear_cases([2, 5, 12], 10, device, dtype));
+    cases.extend(linear_cases([1, 3, 6], 10, device, dtype)); // no width is a multiple of four
     cases
 }
