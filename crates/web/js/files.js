@@ -39,7 +39,8 @@ export async function remoteFiles(url, report, signal) {
   return files.map(({ path, blob }) => new ModelFile(path, blob));
 }
 
-const SINGLE_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
+/** How the name of a checkpoint in one file ends. */
+export const SINGLE_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
 const TOKENIZER = ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 /** What there is to fetch: `{ path, response }`, the responses not yet read. */

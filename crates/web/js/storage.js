@@ -7,12 +7,17 @@ const FOLDER = "pyrograph";
 const INDEX = "model.json";
 const BLOCK = 8 << 20;
 
+/** The bytes of files together. */
+export function totalSize(files) {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
 /** The models that are kept, as `{ url, bytes }`. */
 export async function storedModels() {
   const models = [];
   for await (const folder of (await root()).values()) {
     const index = await readIndex(folder);
-    if (index) models.push({ url: index.url, bytes: index.files.reduce((sum, file) => sum + file.size, 0) });
+    if (index) models.push({ url: index.url, bytes: totalSize(index.files) });
   }
   return models;
 }
@@ -24,10 +29,10 @@ export async function removeStoredModel(url) {
 
 /** The files of a model that is kept and whole, as `{ path, blob }`; `undefined` where there is none. */
 export async function openModel(url, report, signal) {
-  const folder = await root().then((root) => folderName(url).then((name) => root.getDirectoryHandle(name))).catch(() => undefined);
+  const folder = await modelFolder(url).catch(() => undefined);
   const index = folder && (await readIndex(folder));
   if (!index) return undefined;
-  const total = index.files.reduce((sum, file) => sum + file.size, 0);
+  const total = totalSize(index.files);
   let loaded = 0;
   const files = [];
   for (const [number, { path, size, blocks }] of index.files.entries()) {
@@ -124,9 +129,13 @@ async function root() {
   return (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
 }
 
+async function modelFolder(url, options) {
+  return (await root()).getDirectoryHandle(await folderName(url), options);
+}
+
 async function emptyFolder(url) {
   await removeStoredModel(url);
-  return (await root()).getDirectoryHandle(await folderName(url), { create: true });
+  return modelFolder(url, { create: true });
 }
 
 async function readIndex(folder) {

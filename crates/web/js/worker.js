@@ -1,5 +1,6 @@
 import init, { Model } from "./pyrograph_web.js";
-import { localFiles, remoteFiles } from "./files.js";
+import { SINGLE_FILE, localFiles, remoteFiles } from "./files.js";
+import { totalSize } from "./storage.js";
 
 /** The functions that the page calls; each may send events before its result. */
 const functions = { load, generate };
@@ -28,7 +29,7 @@ async function load({ source, request }, report, signal) {
   const remote = typeof source === "string";
   const files = remote ? await remoteFiles(source, report, signal) : localFiles(source);
   signal.throwIfAborted();
-  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const total = totalSize(files);
   let loaded = 0;
   for (const file of files) {
     file.onRead = (bytes) => {
@@ -44,7 +45,7 @@ async function load({ source, request }, report, signal) {
 /** The last part of a path that is no extension. */
 function modelName(path) {
   const parts = decodeURIComponent(path).split("/").filter(Boolean);
-  return (parts.at(-1) ?? "model").replace(/\.(safetensors|ckpt|pth?|bin)$/, "");
+  return (parts.at(-1) ?? "model").replace(SINGLE_FILE, "");
 }
 
 async function generate(request, report, signal) {
