@@ -1,10 +1,10 @@
-//! A picture from a text, through the library.
+//! Text to image with the library.
 //!
 //! `cargo run --release --example txt2img -- "a red apple on a blue background"`
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use pyrograph::{StableDiffusion, TextToImage};
+use pyrograph::{Request, StableDiffusion};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
 
     let device = pyrograph::device("auto")?;
     let pipeline = StableDiffusion::from_path(model, &device)?;
-    let request = TextToImage::new(prompt).with_steps(25).with_seed(42);
+    let request = Request::text(prompt).with_steps(25).with_seed(42);
 
     let mut denoising = pipeline.denoise(&request)?;
     let bar = ProgressBar::new(denoising.len() as u64);
@@ -23,8 +23,7 @@ fn main() -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish();
-    let pictures = pipeline.decode(denoising.latents())?.with_parameters(&pipeline.parameters(&request));
-    pictures.save("txt2img.png")?;
+    denoising.images()?.save("txt2img.png")?;
     eprintln!("txt2img.png, on {}", device.name());
     Ok(())
 }

@@ -5,5 +5,6 @@ mod clip;
 mod clip_model;
 mod limits;
 mod pipeline;
+mod request;
 mod support;
 mod unet;

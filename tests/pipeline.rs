@@ -2,30 +2,29 @@
 
 use std::path::Path;
 
-use pyrograph::{Algorithm, Device, LoadOptions, StableDiffusion, TextToImage};
+use pyrograph::{Algorithm, Device, LoadOptions, Request, StableDiffusion};
 use pyrograph_checkpoint::open_weights;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 use crate::support::{Dump, assert_close, devices, json, reference, shipped_model};
 
-fn request(case: &Value) -> TextToImage {
+fn request(case: &Value) -> Request {
     let text = |key: &str| case[key].as_str().expect("a text").to_owned();
     let number = |key: &str| case[key].as_u64().expect("a number") as usize;
-    TextToImage {
-        negative_prompt: text("negative_prompt"),
-        steps: number("steps"),
-        guidance_scale: case["guidance_scale"].as_f64().expect("a number"),
-        guidance_rescale: case["guidance_rescale"].as_f64().expect("a number"),
-        seed: case["seed"].as_u64().expect("a seed"),
-        width: Some(number("width")),
-        height: Some(number("height")),
-        batch_size: number("batch_size"),
-        scheduler: case["scheduler"].as_str().map(|name| name.parse().expect("a scheduler")),
-        karras: case["karras"].as_bool().filter(|karras| *karras),
-        clip_skip: case["clip_skip"].as_u64().unwrap_or(0) as usize,
-        ..TextToImage::new(text("prompt"))
-    }
+    let fraction = |key: &str| case[key].as_f64().expect("a number");
+    let scheduler = case["scheduler"].as_str().map(|name| name.parse::<Algorithm>().expect("a scheduler"));
+    Request::text(text("prompt"))
+        .with_negative_prompt(text("negative_prompt"))
+        .with_size(number("width"), number("height"))
+        .with_steps(number("steps"))
+        .with_scheduler(scheduler)
+        .with_karras(case["karras"].as_bool().filter(|karras| *karras))
+        .with_guidance_scale(fraction("guidance_scale"))
+        .with_guidance_rescale(fraction("guidance_rescale"))
+        .with_seed(case["seed"].as_u64().expect("a seed"))
+        .with_batch_size(number("batch_size"))
+        .with_clip_skip(case["clip_skip"].as_u64().unwrap_or(0) as usize)
 }
 
 fn load(model: impl AsRef<Path>, device: &Device) -> StableDiffusion {
@@ -40,7 +39,7 @@ fn run(pipeline: &StableDiffusion, case: &Value, dump: &Dump, tolerance: f64) {
     let latents = denoising.latents().into_data();
     assert_close(name, latents, dump.data(&format!("{name}/latents")), tolerance);
     if dump.has(&format!("{name}/decoded")) {
-        let pictures = pipeline.decode(denoising.latents()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let pictures = denoising.images().unwrap_or_else(|error| panic!("{name}: {error}"));
         let expected: Vec<f32> = dump.data(&format!("{name}/decoded")).try_to_vec().expect("floats");
         assert_pixels(name, &pictures, &expected);
     }
@@ -94,9 +93,9 @@ fn agree(model: &str, file: &str) {
 fn half_precision_stays_close_to_diffusers() {
     let (dump, cases) = (Dump::open("pipeline.safetensors"), cases("tiny-sd1"));
     let case = cases.iter().find(|case| case["name"] == "sd1-ddim").expect("the case");
-    let options = LoadOptions { f16: true, ..LoadOptions::default() };
+    let options = LoadOptions::default().with_f16(true);
     for device in devices() {
-        let half = StableDiffusion::from_path_with(reference("tiny-sd1"), &device, options).expect("f16 is supported");
+        let half = StableDiffusion::open(&reference("tiny-sd1"), &device, options).expect("f16 is supported");
         run(&half, case, &dump, 3e-2);
     }
 }
@@ -107,7 +106,7 @@ fn folder_and_single_files_give_the_same_picture() {
     let folder = tempfile::tempdir().expect("a folder");
     let safetensors = folder.path().join("tiny-sd1.safetensors");
     copy_as_safetensors(&reference("tiny-sd1.ckpt"), &safetensors);
-    let request = TextToImage::new("a lighthouse").with_steps(3).with_seed(1).with_size(16, 16);
+    let request = Request::text("a lighthouse").with_steps(3).with_seed(1).with_size(16, 16);
     let picture = |model| load(model, device).generate(&request).expect("a picture")[0].image.clone();
     let expected = picture(reference("tiny-sd1"));
     assert_eq!(picture(reference("tiny-sd1.ckpt")), expected);

@@ -81,7 +81,9 @@ impl Location {
         &self.path
     }
 
-    pub(crate) fn join(&self, name: &str) -> Self {
+    /// A file or folder inside this folder.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
         Self { path: self.path.join(name), ..self.clone() }
     }
 
@@ -93,11 +95,13 @@ impl Location {
         self.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
     }
 
-    pub(crate) fn is_file(&self) -> bool {
+    /// Whether there is such a file.
+    pub fn is_file(&self) -> bool {
         self.storage.is_file(&self.path)
     }
 
-    pub(crate) fn is_dir(&self) -> bool {
+    /// Whether there is such a folder.
+    pub fn is_dir(&self) -> bool {
         self.storage.is_dir(&self.path)
     }
 
@@ -125,8 +129,11 @@ impl Location {
         self.is_file().then(|| self.read_text()).transpose()
     }
 
-    /// A JSON object as Python writes it.
-    pub(crate) fn read_json(&self) -> Result<Value, CheckpointError> {
+    /// A JSON object as Python writes it, with `NaN` and `Infinity` as `null`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds something else.
+    pub fn read_json(&self) -> Result<Value, CheckpointError> {
         let json: Value = serde_json::from_str(&without_non_finite(&self.read_text()?))
             .map_err(|error| self.wrong(format!("not JSON: {error}")))?;
         if json.is_object() { Ok(json) } else { Err(self.wrong("a JSON object is expected, `{...}`")) }

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pyrograph::{Device, LoadOptions, StableDiffusion, TextToImage};
+use pyrograph::{Device, LoadOptions, Request, StableDiffusion};
 use serde_json::{Value, json};
 
+use crate::shipped::model_at;
 use crate::txt2img::{Dtype, load};
 
 /// The options of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Diffusers folder or single file [default: the model in assets]
+    /// Diffusers folder or single file [default: the model that ships]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name
@@ -38,11 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut clock = Clock(Instant::now());
     let device = pyrograph::device(&arguments.device)?;
     let start = clock.lap();
-    let options = LoadOptions { f16: arguments.dtype == Dtype::F16, ..LoadOptions::default() };
-    let pipeline = load(arguments.model.as_deref(), &device, options)?;
+    let options = LoadOptions::default().with_f16(arguments.dtype == Dtype::F16);
+    let pipeline = load(model_at(arguments.model.as_deref())?, &device, options)?;
     let loading = clock.lap();
     let memory_after_load = peak_memory();
-    let request = TextToImage { width: arguments.width, height: arguments.height, ..TextToImage::new("a red apple") };
+    let request = Request::text("a red apple").with_size(arguments.width, arguments.height);
     let request = request.with_steps(arguments.steps).with_seed(0);
     let first = Times::of(&pipeline, &request, &device)?;
     let second = Times::of(&pipeline, &request, &device)?;
@@ -82,7 +83,7 @@ struct Times {
 }
 
 impl Times {
-    fn of(pipeline: &StableDiffusion, request: &TextToImage, device: &Device) -> anyhow::Result<Self> {
+    fn of(pipeline: &StableDiffusion, request: &Request, device: &Device) -> anyhow::Result<Self> {
         let reserved = || device.tensors().memory_pool_usage().map(|usage| usage.bytes_reserved);
         let mut clock = Clock(Instant::now());
         let mut denoising = pipeline.denoise(request)?;
@@ -95,7 +96,7 @@ impl Times {
             steps.push(clock.lap());
             device_memory = device_memory.max(reserved());
         }
-        pipeline.decode(denoising.latents())?;
+        denoising.images()?;
         let decoder = clock.lap();
         let latent_shape = denoising.latents().dims();
         Ok(Self { text_encoder, steps, decoder, latent_shape, device_memory: device_memory.max(reserved()) })

@@ -8,6 +8,7 @@ use clap::Args;
 use pyrograph::{Clip, read_image};
 
 use crate::progress;
+use crate::shipped::clip_at;
 
 /// The options of `classify`.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct Arguments {
     image: PathBuf,
     #[command(flatten)]
     labels: Labels,
-    /// CLIP as transformers writes it [default: the model in assets]
+    /// CLIP as transformers writes it [default: the CLIP that ships]
     #[arg(long, value_name = "FOLDER")]
     model: Option<PathBuf>,
     /// The text that is made of a label, which stands for {}
@@ -59,15 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads a CLIP, or the one in assets.
+/// Loads a CLIP.
 pub(crate) fn load(path: Option<&Path>, device: &str) -> anyhow::Result<Clip> {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/spark/clip");
-    if path.is_none() && !shipped.is_dir() {
-        bail!("--model: there is no CLIP in assets; name a folder with its config.json and weights");
-    }
+    let model = clip_at(path)?;
     let device = pyrograph::device(device)?;
     let loading = progress::waiting("loading");
-    let clip = Clip::from_path(path.unwrap_or(&shipped), &device)?;
+    let clip = Clip::open(model, &device)?;
     loading.finish_and_clear();
     Ok(clip)
 }

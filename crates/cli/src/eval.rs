@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use image::RgbImage;
-use pyrograph::{Clip, Device, LoadOptions, StableDiffusion, TextToImage};
+use pyrograph::{Clip, Device, LoadOptions, Location, Request, StableDiffusion};
 use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
 
 use crate::progress;
+use crate::shipped::model_at;
 use crate::txt2img::load;
 
 /// The options of `eval`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Diffusers folder of a text-to-picture model, a DDPM or an autoencoder [default: the model in assets]
+    /// Diffusers folder of a text-to-picture model, a DDPM or an autoencoder [default: the model that ships]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// Pictures and captions that the model was not trained with, in combinations it never saw
@@ -50,17 +51,16 @@ pub(crate) struct Arguments {
 /// Measures the model.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = pyrograph::device(&arguments.device)?;
-    let shipped = crate::txt2img::shipped();
-    let folder = arguments.model.as_deref().unwrap_or(&shipped);
-    let class = class_of(folder)?;
+    let folder = model_at(arguments.model.as_deref())?;
+    let class = class_of(&folder)?;
     let mut out = stdout().lock();
     if class == "DDPMPipeline" {
         let data = open(&arguments.data, &folder.join("unet"))?;
-        let bits = bits_per_dimension(folder, &data, arguments.count, &device)?;
+        let bits = bits_per_dimension(&folder, &data, arguments.count, &device)?;
         writeln!(out, "{bits:.3} bits per dimension of {} pictures", arguments.count.min(data.len()))?;
         return Ok(());
     }
-    let vae = if class == "AutoencoderKL" { folder.to_owned() } else { folder.join("vae") };
+    let vae = if class == "AutoencoderKL" { folder.clone() } else { folder.join("vae") };
     let data = open(&arguments.data, &vae)?;
     let [psnr, ssim] = reconstruction(&vae, &data, arguments.count, &device)?;
     writeln!(out, "autoencoder, of {} pictures: {psnr:.2} dB PSNR, {ssim:.4} SSIM", arguments.count.min(data.len()))?;
@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge pictures")?;
-    let examiner = Examiner::new(arguments, folder, drawings, &vae, &device)?;
+    let examiner = Examiner::new(arguments, &folder, drawings, &vae, &device)?;
     let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
     for (name, data) in [("held out", Some(&data)), ("seen", seen.as_ref())] {
         let Some(data) = data else { continue };
@@ -103,18 +103,18 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// `_class_name` of a folder's `model_index.json` or `config.json`.
-fn class_of(folder: &Path) -> anyhow::Result<String> {
-    let file =
-        ["model_index.json", "config.json"].map(|name| folder.join(name)).into_iter().find(|file| file.is_file());
-    let file = file.with_context(|| format!("{}: has neither model_index.json nor config.json", folder.display()))?;
-    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
-    Ok(json["_class_name"].as_str().unwrap_or_default().to_owned())
+fn class_of(folder: &Location) -> anyhow::Result<String> {
+    let files = ["model_index.json", "config.json"].map(|name| folder.join(name));
+    let file = files.into_iter().find(Location::is_file);
+    let file = file.with_context(|| format!("{folder}: has neither model_index.json nor config.json"))?;
+    Ok(file.read_json()?["_class_name"].as_str().unwrap_or_default().to_owned())
 }
 
 /// A data set in the size that a component of the model was trained with.
-fn open(folder: &Path, component: &Path) -> anyhow::Result<Dataset> {
-    let config: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(component.join("config.json"))?)?;
-    let size = config["sample_size"].as_u64().context("config.json: has no sample_size")?;
+fn open(folder: &Path, component: &Location) -> anyhow::Result<Dataset> {
+    let size = component.join("config.json").read_json()?["sample_size"]
+        .as_u64()
+        .context("config.json: has no sample_size")?;
     Ok(Dataset::open(folder, size as u32)?)
 }
 
@@ -130,25 +130,25 @@ struct Examiner<'a> {
 impl<'a> Examiner<'a> {
     fn new(
         arguments: &'a Arguments,
-        folder: &Path,
+        folder: &Location,
         drawings: &Path,
-        vae: &Path,
+        vae: &Location,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let drawings = open(drawings, vae)?;
         let own = folder.join("clip");
-        let clip = arguments.clip.as_deref().or(own.is_dir().then_some(own.as_path()));
+        let clip = arguments.clip.as_deref().map(Location::from).or(own.is_dir().then_some(own));
         Ok(Self {
             arguments,
-            pipeline: load(Some(folder), device, LoadOptions::default())?,
+            pipeline: load(folder.clone(), device, LoadOptions::default())?,
             judge: SceneJudge::new(&drawings)?,
-            clip: clip.map(|clip| Clip::from_path(clip, device)).transpose()?,
+            clip: clip.map(|clip| Clip::open(clip, device)).transpose()?,
             drawings,
         })
     }
 
     fn paint(&self, caption: &str, seed: usize) -> anyhow::Result<RgbImage> {
-        let request = TextToImage { guidance_scale: self.arguments.guidance_scale, ..TextToImage::new(caption) };
+        let request = Request::text(caption).with_guidance_scale(self.arguments.guidance_scale);
         let request = request.with_steps(self.arguments.steps).with_seed(seed as u64);
         Ok(self.pipeline.generate(&request)?[0].image.clone())
     }

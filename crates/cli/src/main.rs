@@ -7,12 +7,16 @@ mod eval;
 mod losses;
 mod progress;
 mod score;
+mod shipped;
 mod train;
 mod txt2img;
 
 use std::io::{Error, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
 
 /// Stable Diffusion in Rust on WebGPU
@@ -43,19 +47,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The library turns panics of burn and wgpu into errors, and those are printed once, at the end.
+    set_hook(Box::new(|panic| *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string())));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let result = match arguments.command {
-        Command::Txt2img(arguments) => txt2img::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
-        Command::Classify(arguments) => classify::run(&arguments),
-        Command::Score(arguments) => score::run(&arguments),
-        Command::Eval(arguments) => eval::run(&arguments),
-        Command::Devices => devices::run(),
-        Command::Bench(arguments) => bench::run(&arguments),
-    };
+    let result = catch_unwind(AssertUnwindSafe(|| run(arguments.command))).unwrap_or_else(|_| {
+        let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        Err(anyhow!("this is a bug of pyrograph, please report it: {}", panic.replace('\n', " ")))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output had enough, as `pyrograph devices | head -1` has.
@@ -63,9 +64,34 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_terms_of_options(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The message of the latest panic, with its place in the source.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Txt2img(arguments) => txt2img::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Devices => devices::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}
+
+/// The message of an error, with the program's options for the fields of the library's requests.
+fn in_terms_of_options(error: &anyhow::Error) -> String {
+    let Some(pyrograph::Error::Request { field, problem }) = error.downcast_ref() else { return format!("{error:#}") };
+    match *field {
+        "f16" => format!("--dtype: {problem}"),
+        "noise" => format!("--latents: {problem}"),
+        field => format!("--{}: {problem}", field.replace('_', "-")),
     }
 }
 

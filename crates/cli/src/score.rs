@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     image: PathBuf,
     /// What it may show
     text: String,
-    /// CLIP as transformers writes it [default: the model in assets]
+    /// CLIP as transformers writes it [default: the CLIP that ships]
     #[arg(long, value_name = "FOLDER")]
     model: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it

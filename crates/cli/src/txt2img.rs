@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use pyrograph::{Algorithm, Denoising, Device, LoadOptions, PredictionType, StableDiffusion, TextToImage};
+use pyrograph::{Algorithm, Denoising, Device, LoadOptions, Location, PredictionType, Request, StableDiffusion};
 
 use crate::progress;
+use crate::shipped::model_at;
 
 /// The options of `txt2img`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// What is to be seen
     prompt: String,
-    /// Diffusers folder, or one LDM-layout .safetensors / .ckpt file [default: the model in assets]
+    /// Diffusers folder, or one LDM-layout .safetensors / .ckpt file [default: the model that ships]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// What is to be avoided
@@ -89,7 +90,7 @@ pub(crate) enum Dtype {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     check_output(&arguments.output)?;
     let device = pyrograph::device(&arguments.device)?;
-    let pipeline = load(arguments.model.as_deref(), &device, arguments.load_options())?;
+    let pipeline = load(model_at(arguments.model.as_deref())?, &device, arguments.load_options())?;
     let request = arguments.request()?;
     for dropped in pipeline.dropped(&request)? {
         eprintln!("warning: the prompt is too long for the text encoder; this was dropped: {dropped:?}");
@@ -101,27 +102,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         pyrograph::save_tensors(path, &[("latents", latents)])?;
     }
     let decoding = progress::waiting("decoding");
-    let pictures = pipeline.decode(denoising.latents())?.with_parameters(&pipeline.parameters(&request));
+    let pictures = denoising.images()?;
     decoding.finish_and_clear();
-    for path in pictures.save(&arguments.output)? {
-        eprintln!("{} (seed {})", path.display(), request.seed);
+    for (index, path) in pictures.save(&arguments.output)?.iter().enumerate() {
+        eprintln!("{} (seed {})", path.display(), request.seed_of_image(index));
     }
     Ok(())
 }
 
-/// The model in assets.
-pub(crate) fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/spark")
-}
-
-/// Loads a checkpoint, or the model in assets.
-pub(crate) fn load(path: Option<&Path>, device: &Device, options: LoadOptions) -> anyhow::Result<StableDiffusion> {
-    let shipped = shipped();
-    if path.is_none() && !shipped.is_dir() {
-        anyhow::bail!("--model: the model in assets is not there; name a diffusers folder or a checkpoint file");
-    }
+/// Loads a checkpoint.
+pub(crate) fn load(model: Location, device: &Device, options: LoadOptions) -> anyhow::Result<StableDiffusion> {
     let loading = progress::waiting("loading");
-    let pipeline = StableDiffusion::from_path_with(path.unwrap_or(&shipped), device, options)?;
+    let pipeline = StableDiffusion::open(model, device, options)?;
     loading.finish_and_clear();
     if !pipeline.unused().is_empty() {
         let unused = pipeline.unused();
@@ -131,7 +123,7 @@ pub(crate) fn load(path: Option<&Path>, device: &Device, options: LoadOptions) -
 }
 
 /// Runs all steps behind a progress bar.
-pub(crate) fn watch(denoising: &mut Denoising<'_>) -> anyhow::Result<()> {
+pub(crate) fn watch(denoising: &mut Denoising) -> anyhow::Result<()> {
     let bar = progress::steps(denoising.len());
     for step in denoising.by_ref() {
         step?;
@@ -143,27 +135,25 @@ pub(crate) fn watch(denoising: &mut Denoising<'_>) -> anyhow::Result<()> {
 
 impl Arguments {
     fn load_options(&self) -> LoadOptions {
-        LoadOptions { f16: self.dtype == Dtype::F16, prediction_type: self.prediction_type.map(Into::into) }
+        let prediction_type = self.prediction_type.map(PredictionType::from);
+        LoadOptions::default().with_f16(self.dtype == Dtype::F16).with_prediction_type(prediction_type)
     }
 
-    fn request(&self) -> anyhow::Result<TextToImage> {
-        let default = TextToImage::new(&self.prompt);
-        let latents = self.latents.as_deref().map(pyrograph::read_latents).transpose()?;
-        Ok(TextToImage {
-            negative_prompt: self.negative_prompt.clone(),
-            steps: self.steps,
-            guidance_scale: self.guidance_scale,
-            guidance_rescale: self.guidance_rescale,
-            seed: self.seed.unwrap_or(default.seed),
-            width: self.width,
-            height: self.height,
-            batch_size: self.batch_size,
-            scheduler: self.scheduler,
-            karras: self.karras.then_some(true),
-            clip_skip: self.clip_skip,
-            latents,
-            ..default
-        })
+    fn request(&self) -> anyhow::Result<Request> {
+        let request = Request::text(&self.prompt);
+        let seed = self.seed.unwrap_or(request.seed);
+        Ok(request
+            .with_negative_prompt(&self.negative_prompt)
+            .with_size(self.width, self.height)
+            .with_steps(self.steps)
+            .with_scheduler(self.scheduler)
+            .with_karras(self.karras.then_some(true))
+            .with_guidance_scale(self.guidance_scale)
+            .with_guidance_rescale(self.guidance_rescale)
+            .with_seed(seed)
+            .with_batch_size(self.batch_size)
+            .with_clip_skip(self.clip_skip)
+            .with_noise(self.latents.as_deref().map(pyrograph::read_latents).transpose()?))
     }
 }
 

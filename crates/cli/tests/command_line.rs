@@ -112,7 +112,7 @@ fn wrong_options_are_named() {
     assert_refuses(&["x", "--model", model, "--guidance-scale", "nan"], "--guidance-scale");
     assert_refuses(&["x", "--model", model, "--scheduler", "magic"], "magic");
     assert_refuses(&["x", "--model", model, "--scheduler", "ddim", "--karras"], "--karras");
-    assert_refuses(&["x", "--model", model, "--clip-skip", "9"], "clip_skip");
+    assert_refuses(&["x", "--model", model, "--clip-skip", "9"], "--clip-skip");
     assert_refuses(&["x", "--model", model, "--latents", "missing.safetensors"], "missing.safetensors");
     assert_refuses(&["x", "--model", model, "--output", "no/such/folder.png"], "no/such");
     assert_refuses(&["x", "--model", model, "--output", "picture.jpg"], "picture.jpg");

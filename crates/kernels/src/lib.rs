@@ -19,7 +19,7 @@ mod upsample;
 pub use activation::{gelu, quick_gelu, silu};
 pub use attention::{Mask, attention};
 pub use conv2d::{conv2d, conv2d_add, upsample_conv2d};
-pub use gpu::{AdapterCapabilities, MatrixUnits};
+pub use gpu::{AdapterCapabilities, MatrixUnits, experimental_features};
 pub use linear::{geglu, linear, linear_add};
 use norm::Activation;
 pub use norm::{LayerNorm, group_norm, group_norm_silu, layer_norm};

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use burn::tensor::{DType, Tensor};
 use image::RgbImage;
-use pyrograph_checkpoint::{ClipCheckpoint, load};
+use pyrograph_checkpoint::{ClipCheckpoint, Location, load};
 use pyrograph_clip::{ClipConfig, ClipModel, Tokenizer, cosine_similarity};
 
 use crate::clip_image::ImageProcessor;
+use crate::readback::finite;
 use crate::text::{table_is_too_large, tokenizer};
 use crate::{Device, Error};
 
@@ -31,13 +32,22 @@ impl Clip {
     /// # Errors
     /// When the folder cannot be read or describes something else than a CLIP with both towers.
     pub fn from_path(folder: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        let checkpoint = ClipCheckpoint::open(folder)?;
-        let wrong = |cause| Error::Clip { folder: folder.to_owned(), cause };
+        Self::open(folder.as_ref(), device)
+    }
+
+    /// [`from_path`](Self::from_path) for a folder in any storage.
+    ///
+    /// # Errors
+    /// As [`from_path`](Self::from_path).
+    pub fn open(folder: impl Into<Location>, device: &Device) -> Result<Self, Error> {
+        let folder = folder.into();
+        let checkpoint = ClipCheckpoint::open(folder.clone())?;
+        let wrong = |cause| Error::Clip { folder: folder.path().to_owned(), cause };
         let config = ClipConfig::from_json(&checkpoint.model.config.to_string()).map_err(wrong)?;
         let channels = config.vision_config.num_channels;
         if channels != 3 {
-            return Err(Error::request("num_channels", format!("is {channels}; pictures have 3")));
+            let problem = format!("num_channels is {channels}; images have 3");
+            return Err(Error::Misfit { part: "vision_config", problem });
         }
         let processor = ImageProcessor::new(checkpoint.preprocessor_config.as_ref(), config.vision_config.image_size)?;
         let tokenizer = tokenizer(&checkpoint.tokenizer, &config.text_config)?;
@@ -56,10 +66,10 @@ impl Clip {
     /// When there is no label, or what comes out is not finite.
     pub fn classify<S: AsRef<str>>(&self, image: &RgbImage, labels: &[S]) -> Result<Vec<f64>, Error> {
         if labels.is_empty() {
-            return Err(Error::request("--labels", "there is none; name what the picture may show"));
+            return Err(Error::request("labels", "there is none; name what the picture may show"));
         }
         let similarity = self.model.similarity(self.image(image)?, self.texts(labels)?); // [1, labels]
-        Ok(softmax(&finite(similarity)?))
+        Ok(softmax(&row(similarity)?))
     }
 
     /// The cosine of the angle between picture and text in the space that they share, from -1 to 1.
@@ -67,7 +77,7 @@ impl Clip {
     /// # Errors
     /// When what comes out is not finite.
     pub fn score(&self, image: &RgbImage, text: &str) -> Result<f64, Error> {
-        Ok(finite(cosine_similarity(self.image(image)?, self.texts(&[text])?))?[0])
+        Ok(row(cosine_similarity(self.image(image)?, self.texts(&[text])?))?[0])
     }
 
     /// The end of the text that the model cannot see, where it is too long.
@@ -96,15 +106,9 @@ impl Clip {
     }
 }
 
-/// Reads a row back; an error if a value is not finite.
-fn finite(x: Tensor<2>) -> Result<Vec<f64>, Error> {
-    let stage = "CLIP";
-    let failed = |problem: String| Error::Execution { stage, problem };
-    let data = x.try_into_data().map_err(|error| failed(error.to_string()))?;
-    let values = data.try_to_vec::<f32>().map_err(|error| failed(error.to_string()))?;
-    if !values.iter().all(|value| value.is_finite()) {
-        return Err(Error::NotFinite { stage, advice: "the checkpoint may be broken" });
-    }
+/// The values of a row.
+fn row(x: Tensor<2>) -> Result<Vec<f64>, Error> {
+    let values = pollster::block_on(finite("CLIP", "the checkpoint may be broken", x))?;
     Ok(values.into_iter().map(f64::from).collect())
 }
 

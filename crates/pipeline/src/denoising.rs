@@ -1,57 +1,101 @@
 //! The loop from noise to latents.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use pyrograph_scheduler::{Generator, Scheduler};
+use pyrograph_unet::UNet2dConditionModel;
 
-use crate::guidance::guide;
-use crate::stable_diffusion::finite;
-use crate::{Error, StableDiffusion};
+use crate::conditioning::{Branch, Conditioning};
+use crate::decode::{ADVICE, Decoder};
+use crate::guidance::{Weighted, combine};
+use crate::infotext::Infotext;
+use crate::readback::{finite, guarded};
+use crate::start::Start;
+use crate::{Error, Pictures};
 
-/// What may help where latents are not finite.
-pub(crate) const ADVICE: &str = "another scheduler, more steps, or f32 may help";
-
-/// A picture in the making: an iterator over the steps, so that progress, previews and cancelling are a `for` loop.
+/// A request on its way to images: an iterator over the steps, so that progress, previews and cancelling are a `for` loop. It
+/// owns all that it needs, and can be sent to another thread.
 ///
 /// ```no_run
 /// # let pipeline = pyrograph::StableDiffusion::from_path("model", &pyrograph::device("cpu")?)?;
-/// let request = pyrograph::TextToImage::new("a lighthouse at dusk");
+/// let request = pyrograph::Request::text("a lighthouse at dusk");
 /// let mut denoising = pipeline.denoise(&request)?;
 /// for step in &mut denoising {
 ///     let step = step?;
 ///     eprintln!("{} of {}", step.index + 1, step.count);
 /// }
-/// pipeline.decode(denoising.latents())?;
+/// denoising.images()?.save("lighthouse.png")?;
 /// # Ok::<(), pyrograph::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Denoising<'a> {
-    pub(crate) pipeline: &'a StableDiffusion,
-    pub(crate) scheduler: Box<dyn Scheduler + Send>,
-    pub(crate) generator: Generator,
-    pub(crate) latents: Tensor<4>, // [batch, channels, height / f, width / f]
-    pub(crate) text: Tensor<3>,    // [batch or 2 * batch, tokens, width]
-    pub(crate) guidance: Option<(f64, f64)>,
-    pub(crate) next: usize,
+pub struct Denoising {
+    unet: Arc<UNet2dConditionModel>,
+    decoder: Arc<Decoder>,
+    scheduler: Box<dyn Scheduler + Send>,
+    generator: Generator,
+    conditioning: Conditioning,
+    guidance_rescale: f64,
+    infotext: Infotext,
+    latents: Tensor<4>, // [batch, channels, height / f, width / f]
+    next: usize,
 }
 
-/// A step that was made.
+/// The networks and the rule of a [`Denoising`].
+pub(crate) struct Parts {
+    pub(crate) unet: Arc<UNet2dConditionModel>,
+    pub(crate) decoder: Arc<Decoder>,
+    pub(crate) scheduler: Box<dyn Scheduler + Send>,
+    pub(crate) generator: Generator,
+    pub(crate) conditioning: Conditioning,
+    pub(crate) guidance_rescale: f64,
+    pub(crate) infotext: Infotext,
+}
+
+/// A finished step.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Step {
-    /// Its number, from 0.
+    /// Number of the step, from 0.
     pub index: usize,
-    /// How many there are; a scheduler may need more calls of the UNet than the request has steps.
+    /// Number of all steps; a scheduler may call the UNet more often than the request has steps.
     pub count: usize,
     /// The time in the noise schedule, falling; may be fractional.
     pub timestep: f64,
 }
 
-impl Denoising<'_> {
-    /// The latents as they are now: noisy until the iterator ends.
+impl Denoising {
+    pub(crate) fn new(parts: Parts, start: Start) -> Self {
+        let Parts { unet, decoder, scheduler, generator, conditioning, guidance_rescale, infotext } = parts;
+        let Start { latents, first_step } = start;
+        let next = first_step;
+        Self { unet, decoder, scheduler, generator, conditioning, guidance_rescale, infotext, latents, next }
+    }
+
+    /// The present latents: noisy until the iterator ends.
     ///
     /// # Shapes
     /// `[batch, channels, height / f, width / f]`, scaled as the UNet sees them
     pub fn latents(&self) -> Tensor<4> {
         self.latents.clone()
+    }
+
+    /// The images of the present latents, each with the text that makes it again: the result at the end, a preview before.
+    ///
+    /// # Errors
+    /// When the device fails, or latents or images are not finite.
+    pub fn images(&self) -> Result<Pictures, Error> {
+        pollster::block_on(self.images_async())
+    }
+
+    /// [`images`](Self::images), where no thread may block.
+    ///
+    /// # Errors
+    /// As [`images`](Self::images).
+    pub async fn images_async(&self) -> Result<Pictures, Error> {
+        let images = self.decoder.images(self.latents()).await?;
+        let texts = (0..images.len()).map(|index| self.infotext.of_image(index));
+        Ok(Pictures::new(images.into_iter().zip(texts).collect()))
     }
 
     /// Makes a step and waits for the device to finish it, as [`next`](Iterator::next) does where a thread may block, which in
@@ -62,27 +106,34 @@ impl Denoising<'_> {
     pub async fn step(&mut self) -> Option<Result<Step, Error>> {
         let (index, count) = (self.next, self.scheduler.timesteps().len());
         let timestep = *self.scheduler.timesteps().get(index)?;
-        let prediction = self.predict(timestep, index);
-        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.generator);
         self.next += 1;
+        if let Err(error) = guarded("denoising", || self.advance(timestep, index)) {
+            return Some(Err(error));
+        }
         // Latents are small: reading them is the way to wait that all devices have.
         let finished = finite("denoising", ADVICE, self.latents.clone()).await;
         Some(finished.map(|_| Step { index, count, timestep }))
     }
 
+    fn advance(&mut self, timestep: f64, index: usize) {
+        let prediction = self.predict(timestep, index);
+        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.generator);
+    }
+
+    /// One call of the UNet for all branches.
     fn predict(&self, timestep: f64, index: usize) -> Tensor<4> {
         let input = self.scheduler.scale_model_input(self.latents.clone(), index);
-        match self.guidance {
-            None => self.pipeline.unet.forward(input, &[timestep], self.text.clone()),
-            Some((scale, rescale)) => {
-                let both = Tensor::cat(vec![input.clone(), input], 0); // [2 * batch, channels, height, width]
-                guide(self.pipeline.unet.forward(both, &[timestep], self.text.clone()), scale, rescale)
-            }
-        }
+        let branches = &self.conditioning.branches;
+        let inputs = Tensor::cat(vec![input; branches.len()], 0); // [branches * batch, channels, height, width]
+        let texts = branches.iter().map(|branch| branch.context.text.clone()).collect();
+        let predictions = self.unet.forward(inputs, &[timestep], Tensor::cat(texts, 0)).chunk(branches.len(), 0);
+        let weighted = |(Branch { weight, .. }, prediction): (&Branch, Tensor<4>)| (*weight, prediction);
+        let predictions: Vec<Weighted> = branches.iter().zip(predictions).map(weighted).collect();
+        combine(&predictions, self.guidance_rescale)
     }
 }
 
-impl Iterator for Denoising<'_> {
+impl Iterator for Denoising {
     type Item = Result<Step, Error>;
 
     /// Makes a step and waits for the device to finish it, so that progress is true and no queue of work builds up.
@@ -96,4 +147,15 @@ impl Iterator for Denoising<'_> {
     }
 }
 
-impl ExactSizeIterator for Denoising<'_> {}
+impl ExactSizeIterator for Denoising {}
+
+#[cfg(test)]
+mod tests {
+    use super::Denoising;
+
+    #[test]
+    fn a_denoising_can_move_to_another_thread() {
+        fn movable<T: Send + 'static>() {}
+        movable::<Denoising>();
+    }
+}

@@ -52,11 +52,19 @@ pub enum Error {
     #[error("scheduler: {0}")]
     Scheduler(#[from] SchedulerError),
     /// The request cannot be served.
-    #[error("{option}: {problem}")]
+    #[error("{field}: {problem}")]
     Request {
-        /// The option at fault, as the command line spells it.
-        option: &'static str,
+        /// The field at fault, by its name in the JSON of a request, but in snake case: `steps`, `guidance_scale`.
+        field: &'static str,
         /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// The parts of a checkpoint do not fit each other, or cannot do what is asked for.
+    #[error("{part}: {problem}")]
+    Misfit {
+        /// The part that does not fit: `unet`, `tokenizer`, `vision_config`.
+        part: &'static str,
+        /// Why, and what would be right.
         problem: String,
     },
     /// NaN or infinity came out of a stage; there is no picture to be made of that.
@@ -66,6 +74,14 @@ pub enum Error {
         stage: &'static str,
         /// What may help.
         advice: &'static str,
+    },
+    /// The device is gone, with all tensors on it: it can be opened again, and the model loaded again.
+    #[error("{stage}: the device was lost ({}); open it and load the model again", reason.trim())]
+    DeviceLost {
+        /// The stage.
+        stage: &'static str,
+        /// What the driver says.
+        reason: String,
     },
     /// The device failed.
     #[error("{stage}: the device failed: {problem}")]
@@ -94,7 +110,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn request(option: &'static str, problem: impl Into<String>) -> Self {
-        Self::Request { option, problem: problem.into() }
+    pub(crate) fn request(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Request { field, problem: problem.into() }
     }
 }

@@ -1,11 +1,11 @@
 //! Stable Diffusion in Rust on WebGPU.
 //!
 //! ```no_run
-//! use pyrograph::{StableDiffusion, TextToImage};
+//! use pyrograph::{Request, StableDiffusion};
 //!
 //! let device = pyrograph::device("auto")?; // a hardware GPU through wgpu, else the CPU
 //! let pipeline = StableDiffusion::from_path("stable-diffusion-v1-5", &device)?;
-//! let request = TextToImage::new("a lighthouse at dusk, watercolour").with_steps(25).with_seed(42);
+//! let request = Request::text("a lighthouse at dusk, watercolour").with_steps(25).with_seed(42);
 //! pipeline.generate(&request)?.save("lighthouse.png")?;
 //! # Ok::<(), pyrograph::Error>(())
 //! ```
@@ -13,25 +13,33 @@
 //! The reference is huggingface diffusers on the CPU in float32: the same checkpoint, request and seed give the same
 //! picture.
 
-mod autoencoder;
+mod adapter;
 mod clip;
 mod clip_image;
+mod conditioning;
+mod config;
+mod decode;
 mod denoising;
 mod device;
 mod error;
 mod guidance;
+mod infotext;
 mod picture;
+mod readback;
 mod request;
 mod stable_diffusion;
+mod start;
 mod text;
 
+pub use adapter::{Adapter, adapters, adapters_async};
+pub use burn;
 pub use clip::Clip;
 pub use clip_image::read_image;
 pub use denoising::{Denoising, Step};
-pub use device::{Adapter, Device, Limits, adapters, adapters_async, device, device_async, device_within};
+pub use device::{Device, Limits, device, device_async, device_within};
 pub use error::Error;
 pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{Checkpoint, CheckpointError, Location, Source, Storage, read_latents, save_tensors};
 pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError};
-pub use request::TextToImage;
+pub use request::{Canvas, Guidance, Request, Sampling};
 pub use stable_diffusion::{LoadOptions, StableDiffusion};

@@ -23,15 +23,8 @@ pub struct Picture {
 pub struct Pictures(Vec<Picture>);
 
 impl Pictures {
-    pub(crate) fn new(images: Vec<RgbImage>) -> Self {
-        Self(images.into_iter().map(|image| Picture { image, parameters: String::new() }).collect())
-    }
-
-    /// The same pictures with `parameters` as their text.
-    #[must_use]
-    pub fn with_parameters(self, parameters: &str) -> Self {
-        let with = |picture| Picture { parameters: parameters.to_owned(), ..picture };
-        Self(self.0.into_iter().map(with).collect())
+    pub(crate) fn new(images: Vec<(RgbImage, String)>) -> Self {
+        Self(images.into_iter().map(|(image, parameters)| Picture { image, parameters }).collect())
     }
 
     /// Writes the picture as a PNG; several as `name-1.png`, `name-2.png` and so on. Returns the files.
@@ -121,28 +114,4 @@ fn readable_by_all(path: &Path) -> std::io::Result<()> {
     }
     let _ = path;
     Ok(())
-}
-
-/// Pixels of `[3, height, width]` values in -1 ..= 1, rounded half to even as diffusers rounds.
-pub(crate) fn from_values(values: &[f32], width: usize, height: usize) -> RgbImage {
-    let byte = |value: f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
-    let plane = width * height;
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let pixel = y as usize * width + x as usize;
-        image::Rgb([0, 1, 2].map(|channel| byte(values[channel * plane + pixel])))
-    })
-}
-
-/// The text that AUTOMATIC1111's web UI would write: prompt, negative prompt, then one line of settings.
-pub(crate) fn parameters(prompt: &str, negative_prompt: &str, pairs: &[(&str, Option<String>)]) -> String {
-    let quoted = |value: &str| match value.contains([',', ':', '\n']) {
-        true => serde_json::Value::from(value).to_string(),
-        false => value.to_owned(),
-    };
-    let present =
-        pairs.iter().filter_map(|(key, value)| value.as_deref().map(|value| format!("{key}: {}", quoted(value))));
-    let settings = present.collect::<Vec<_>>().join(", ");
-    let negative = if negative_prompt.is_empty() { None } else { Some(format!("Negative prompt: {negative_prompt}")) };
-    let lines = [Some(prompt.to_owned()), negative, Some(settings)];
-    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }

@@ -1,117 +1,218 @@
-//! What is asked for.
+//! The request for an image.
+
+mod json;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use burn::tensor::TensorData;
 use pyrograph_scheduler::{Algorithm, PredictionType};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// A picture to be made from a text. Only the prompt is required.
-#[derive(Debug, Clone)]
-pub struct TextToImage {
-    /// What is to be seen.
+/// A request for one or several images of one prompt. As JSON it is one flat object with the names of the fields in camel case
+/// (`negativePrompt`, `guidanceScale`, `batchSize`), the same in the npm package; unknown names are refused.
+///
+/// ```
+/// use pyrograph::Request;
+///
+/// let request = Request::text("a lighthouse at dusk").with_steps(25).with_seed(42);
+/// let same: Request = serde_json::from_str(r#"{"prompt": "a lighthouse at dusk", "steps": 25, "seed": 42}"#)?;
+/// assert_eq!(request, same);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "json::Fields", into = "json::Fields")]
+#[non_exhaustive]
+pub struct Request {
+    /// The description of the image.
     pub prompt: String,
-    /// What is to be avoided; without effect at a guidance scale of 1 or less. Default: empty.
+    /// What the image should not show; without effect where guidance is off. Default: empty.
     pub negative_prompt: String,
-    /// Denoising steps. Default: 50, as in diffusers.
-    pub steps: usize,
-    /// Weight of the prompt against the negative prompt (classifier-free guidance, <https://arxiv.org/abs/2207.12598>).
-    /// Default: 7.5, as in diffusers; 1 and less is without guidance and twice as fast.
-    pub guidance_scale: f64,
-    /// Pulls the contrast that guidance adds back, 0 to 1 (<https://arxiv.org/abs/2305.08891>, section 3.4). Default: 0.
-    pub guidance_rescale: f64,
-    /// Seed of the noise: that of `torch.Generator("cpu")`, of which the lowest 32 bits count. Default: a random one.
+    /// What the image is made from, and its size. Default: a blank canvas.
+    pub canvas: Canvas,
+    /// The way from noise to the image.
+    pub sampling: Sampling,
+    /// The weight of the prompt.
+    pub guidance: Guidance,
+    /// Seed of the noise, that of `torch.Generator("cpu")`: the lowest 32 bits count. Image `k` of a batch has the seed
+    /// `seed + k`. Default: a random one.
     pub seed: u64,
-    /// Width of the picture in pixels. Default: the width the model was trained on.
-    pub width: Option<usize>,
-    /// Height of the picture in pixels. Default: the height the model was trained on.
-    pub height: Option<usize>,
-    /// Pictures to make at once, of the same prompt. Default: 1.
+    /// Number of images. Default: 1.
     pub batch_size: usize,
-    /// The sampler. Default: the model's own.
-    pub scheduler: Option<Algorithm>,
-    /// Whether to space the noise levels as Karras et al. do (<https://arxiv.org/abs/2206.00364>). Default: as the model
-    /// says.
-    pub karras: Option<bool>,
-    /// What the UNet predicts. Default: as the model says.
-    pub prediction_type: Option<PredictionType>,
     /// Blocks of the text encoder to leave out at its end. Default: 0.
     pub clip_skip: usize,
-    /// Standard normal noise `[batch_size, channels, height / f, width / f]` to start from instead of the seed's.
-    pub latents: Option<TensorData>,
+    /// Standard normal noise `[batch_size, channels, height / f, width / f]` to start from instead of the seed's; not in JSON.
+    pub noise: Option<TensorData>,
 }
 
-impl TextToImage {
-    /// A request for one picture with everything else at its default.
-    pub fn new(prompt: impl Into<String>) -> Self {
+/// What an image is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Canvas {
+    /// Noise alone.
+    Blank {
+        /// Width of the image in pixels. Default: the width that the model was trained with.
+        width: Option<usize>,
+        /// Height of the image in pixels. Default: the height that the model was trained with.
+        height: Option<usize>,
+    },
+}
+
+/// The way from noise to the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sampling {
+    /// Denoising steps. Default: 50, as in diffusers.
+    pub steps: usize,
+    /// The sampler. Default: the model's own.
+    pub scheduler: Option<Algorithm>,
+    /// Whether noise levels are spaced as in Karras et al. 2022 (<https://arxiv.org/abs/2206.00364>). Default: the model's.
+    pub karras: Option<bool>,
+    /// The quantity that the UNet predicts. Default: the model's.
+    pub prediction_type: Option<PredictionType>,
+}
+
+/// The weight of the prompt.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Guidance {
+    /// Weight of the prompt against the negative prompt (classifier-free guidance, <https://arxiv.org/abs/2207.12598>).
+    /// Default: 7.5, as in diffusers; at 1 and less there is no guidance, which is twice as fast.
+    pub scale: f64,
+    /// How far the contrast that guidance adds is pulled back, 0 to 1 (<https://arxiv.org/abs/2305.08891>, section 3.4).
+    /// Default: 0.
+    pub rescale: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { steps: 50, scheduler: None, karras: None, prediction_type: None }
+    }
+}
+
+impl Default for Guidance {
+    fn default() -> Self {
+        Self { scale: 7.5, rescale: 0.0 }
+    }
+}
+
+impl Guidance {
+    /// Whether the negative prompt counts, which doubles the work.
+    pub fn is_on(&self) -> bool {
+        self.scale > 1.0
+    }
+}
+
+impl Request {
+    /// A request for one image of a prompt, with everything else at its default.
+    pub fn text(prompt: impl Into<String>) -> Self {
         Self {
             prompt: prompt.into(),
             negative_prompt: String::new(),
-            steps: 50,
-            guidance_scale: 7.5,
-            guidance_rescale: 0.0,
+            canvas: Canvas::Blank { width: None, height: None },
+            sampling: Sampling::default(),
+            guidance: Guidance::default(),
             seed: random_seed(),
-            width: None,
-            height: None,
             batch_size: 1,
-            scheduler: None,
-            karras: None,
-            prediction_type: None,
             clip_skip: 0,
-            latents: None,
+            noise: None,
         }
     }
 
-    /// Sets [`TextToImage::negative_prompt`].
+    /// Sets [`Request::negative_prompt`].
     #[must_use]
     pub fn with_negative_prompt(self, negative_prompt: impl Into<String>) -> Self {
         Self { negative_prompt: negative_prompt.into(), ..self }
     }
 
-    /// Sets [`TextToImage::steps`].
+    /// Sets width and height in pixels; `None` is the size that the model was trained with.
     #[must_use]
-    pub fn with_steps(self, steps: usize) -> Self {
-        Self { steps, ..self }
+    pub fn with_size(self, width: impl Into<Option<usize>>, height: impl Into<Option<usize>>) -> Self {
+        Self { canvas: Canvas::Blank { width: width.into(), height: height.into() }, ..self }
     }
 
-    /// Sets [`TextToImage::guidance_scale`].
+    /// Sets [`Sampling::steps`].
     #[must_use]
-    pub fn with_guidance_scale(self, guidance_scale: f64) -> Self {
-        Self { guidance_scale, ..self }
+    pub fn with_steps(mut self, steps: usize) -> Self {
+        self.sampling.steps = steps;
+        self
     }
 
-    /// Sets [`TextToImage::seed`].
+    /// Sets [`Sampling::scheduler`].
+    #[must_use]
+    pub fn with_scheduler(mut self, scheduler: impl Into<Option<Algorithm>>) -> Self {
+        self.sampling.scheduler = scheduler.into();
+        self
+    }
+
+    /// Sets [`Sampling::karras`].
+    #[must_use]
+    pub fn with_karras(mut self, karras: impl Into<Option<bool>>) -> Self {
+        self.sampling.karras = karras.into();
+        self
+    }
+
+    /// Sets [`Sampling::prediction_type`].
+    #[must_use]
+    pub fn with_prediction_type(mut self, prediction_type: impl Into<Option<PredictionType>>) -> Self {
+        self.sampling.prediction_type = prediction_type.into();
+        self
+    }
+
+    /// Sets [`Guidance::scale`].
+    #[must_use]
+    pub fn with_guidance_scale(mut self, scale: f64) -> Self {
+        self.guidance.scale = scale;
+        self
+    }
+
+    /// Sets [`Guidance::rescale`].
+    #[must_use]
+    pub fn with_guidance_rescale(mut self, rescale: f64) -> Self {
+        self.guidance.rescale = rescale;
+        self
+    }
+
+    /// Sets [`Request::seed`].
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Sets width and height in pixels.
+    /// Sets [`Request::batch_size`].
     #[must_use]
-    pub fn with_size(self, width: usize, height: usize) -> Self {
-        Self { width: Some(width), height: Some(height), ..self }
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
     }
 
-    /// Sets [`TextToImage::scheduler`].
+    /// Sets [`Request::clip_skip`].
     #[must_use]
-    pub fn with_scheduler(self, scheduler: Algorithm) -> Self {
-        Self { scheduler: Some(scheduler), ..self }
+    pub fn with_clip_skip(self, clip_skip: usize) -> Self {
+        Self { clip_skip, ..self }
     }
 
-    /// Whether guidance runs, which doubles the work.
-    pub fn is_guided(&self) -> bool {
-        self.guidance_scale > 1.0
+    /// Sets [`Request::noise`].
+    #[must_use]
+    pub fn with_noise(self, noise: impl Into<Option<TensorData>>) -> Self {
+        Self { noise: noise.into(), ..self }
     }
 
+    /// The seed of image `index` of the batch. As torch takes the lowest 32 bits, the addition wraps around.
+    #[must_use]
+    pub fn seed_of_image(&self, index: usize) -> u64 {
+        self.seed.wrapping_add(index as u64)
+    }
+
+    /// # Errors
+    /// Names the first field whose value is possible with no model.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let check =
-            |holds: bool, option, problem: &str| if holds { Ok(()) } else { Err(Error::request(option, problem)) };
-        check(self.steps > 0, "--steps", "must be at least 1")?;
-        check(self.steps <= 10_000, "--steps", "must be at most 10000")?;
-        check((1..=256).contains(&self.batch_size), "--batch-size", "must be 1 to 256")?;
-        check(self.guidance_scale.is_finite(), "--guidance-scale", "must be a finite number")?;
-        check((0.0..=1.0).contains(&self.guidance_rescale), "guidance_rescale", "must be 0 to 1")
+            |holds: bool, field, problem: &str| if holds { Ok(()) } else { Err(Error::request(field, problem)) };
+        check((1..=10_000).contains(&self.sampling.steps), "steps", "must be 1 to 10000")?;
+        check((1..=256).contains(&self.batch_size), "batch_size", "must be 1 to 256")?;
+        check(self.guidance.scale.is_finite(), "guidance_scale", "must be a finite number")?;
+        check((0.0..=1.0).contains(&self.guidance.rescale), "guidance_rescale", "must be 0 to 1")
     }
 }
 

@@ -4,12 +4,12 @@ use burn::tensor::{DType, Tensor};
 use pyrograph_checkpoint::{Checkpoint, LoadReport, TokenizerFiles, TokenizerSource, load};
 use pyrograph_clip::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerConfig};
 
-use crate::{Device, Error, TextToImage};
+use crate::{Device, Error};
 
 /// Tokenizer and text tower.
 #[derive(Debug)]
 pub(crate) struct TextEncoder {
-    pub(crate) tokenizer: Tokenizer,
+    tokenizer: Tokenizer,
     model: ClipTextModel,
     blocks: usize,
     pub(crate) width: usize,
@@ -28,24 +28,22 @@ impl TextEncoder {
         Ok((Self { tokenizer, model, blocks: config.num_hidden_layers, width: config.hidden_size }, report))
     }
 
-    /// What the UNet sees: the prompt `batch_size` times, behind as many of the negative prompt if guidance runs.
+    /// The hidden states of a prompt's tokens, those before the last `clip_skip` blocks.
     ///
     /// # Shapes
-    /// `[batch or 2 * batch, tokens, width]`
-    pub(crate) fn encode(&self, request: &TextToImage) -> Result<Tensor<3>, Error> {
-        if request.clip_skip >= self.blocks {
+    /// `[1, tokens, width]`
+    pub(crate) fn encode(&self, prompt: &str, clip_skip: usize) -> Result<Tensor<3>, Error> {
+        if clip_skip >= self.blocks {
             let problem = format!("must be less than the {} blocks of the text encoder", self.blocks);
             return Err(Error::request("clip_skip", problem));
         }
-        // diffusers skips blocks for the prompt only.
-        let negative = request.is_guided().then_some((request.negative_prompt.as_str(), 0));
-        let prompts = negative.into_iter().chain([(request.prompt.as_str(), request.clip_skip)]);
-        let states = prompts.map(|(prompt, clip_skip)| {
-            let ids = self.tokenizer.encode(prompt)?.ids;
-            let state = self.model.forward(&[ids], clip_skip).last_hidden_state; // [1, tokens, width]
-            Ok(state.repeat_dim(0, request.batch_size))
-        });
-        Ok(Tensor::cat(states.collect::<Result<Vec<_>, Error>>()?, 0))
+        let ids = self.tokenizer.encode(prompt)?.ids;
+        Ok(self.model.forward(&[ids], clip_skip).last_hidden_state)
+    }
+
+    /// The end of a prompt that the text encoder cannot see, where it is too long.
+    pub(crate) fn dropped(&self, prompt: &str) -> Result<Option<String>, Error> {
+        Ok(self.tokenizer.encode(prompt)?.dropped)
     }
 }
 
@@ -75,7 +73,8 @@ pub(crate) fn tokenizer(source: &TokenizerSource, text_encoder: &ClipTextConfig)
     };
     let (tokens, known) = (tokenizer.vocab_size(), text_encoder.vocab_size);
     if tokens > known {
-        return Err(Error::request("tokenizer", format!("has {tokens} tokens, but the text encoder knows {known}")));
+        let problem = format!("has {tokens} tokens, but the text encoder knows {known}");
+        return Err(Error::Misfit { part: "tokenizer", problem });
     }
     Ok(tokenizer)
 }

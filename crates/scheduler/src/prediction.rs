@@ -1,17 +1,17 @@
 use burn::tensor::Tensor;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::SchedulerConfig;
 use crate::limit::Limit;
 
 /// What a model predicts from a noisy sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PredictionType {
     /// The noise, <https://arxiv.org/abs/2006.11239>.
     #[serde(rename = "epsilon")]
     Epsilon,
     /// The velocity, a mixture of noise and sample: <https://arxiv.org/abs/2202.00512>, section 4.
-    #[serde(rename = "v_prediction")]
+    #[serde(rename = "v_prediction", alias = "v-prediction")]
     VPrediction,
     /// The sample without noise.
     #[serde(rename = "sample")]

@@ -36,8 +36,12 @@ export interface GenerateRequest {
   steps?: number;
   /** Weight of the prompt; 7.5. At 1 and less there is no guidance, which is twice as fast. */
   guidanceScale?: number;
-  /** Seed of the noise, that of `torch.Generator("cpu")`; random. */
+  /** How far the contrast that guidance adds is pulled back, 0 to 1; 0. */
+  guidanceRescale?: number;
+  /** Seed of the noise, that of `torch.Generator("cpu")`; random. Image `k` of a batch has the seed `seed + k`. */
   seed?: number;
+  /** Number of images; 1. */
+  batchSize?: number;
   /** Pixels; the model's own size. */
   width?: number;
   /** Pixels; the model's own size. */
@@ -46,6 +50,8 @@ export interface GenerateRequest {
   scheduler?: string;
   /** Whether noise levels are spaced as Karras et al. do. */
   karras?: boolean;
+  /** The quantity that the UNet predicts; the model's. */
+  predictionType?: "epsilon" | "v_prediction" | "sample";
   /** Blocks of the text encoder to leave out at its end; 0. */
   clipSkip?: number;
   /** After how many steps there is a preview; 0 for none, which is fastest. */

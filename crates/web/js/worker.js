@@ -48,14 +48,14 @@ function modelName(path) {
   return (parts.at(-1) ?? "model").replace(SINGLE_FILE, "");
 }
 
-async function generate(request, report, signal) {
+async function generate({ previewEvery = 0, ...request }, report, signal) {
   const onStep = async (index, count, preview) => {
     report({ index, count, preview: preview && new Blob([preview], { type: "image/png" }) });
     await new Promise((resolve) => setTimeout(resolve)); // lets a cancellation in
     return !signal.aborted;
   };
   signal.throwIfAborted();
-  const image = await model.generate(JSON.stringify(request), onStep);
+  const image = await model.generate(JSON.stringify(request), previewEvery, onStep);
   signal.throwIfAborted();
   const picture = { blob: new Blob([image.png], { type: "image/png" }), parameters: image.parameters };
   image.free();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use js_sys::{Function, Promise};
-use pyrograph::{Checkpoint, Device, Location, Picture, StableDiffusion, device_async};
+use pyrograph::{Checkpoint, Device, Location, Picture, Request, StableDiffusion, device_async};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::files::{ModelFile, ModelFiles};
-use crate::request::{DeviceName, GenerateRequest, LoadRequest};
+use crate::request::{DeviceName, LoadRequest};
 
 /// A checkpoint that is loaded to a device.
 #[derive(Debug)]
@@ -48,21 +48,24 @@ impl Model {
         self.device.name().to_owned()
     }
 
-    /// Makes a picture. After each step `on_step(index, count, preview)` is called and what it returns awaited; `preview`
-    /// is a PNG where one was asked for. If it resolves to `false` the picture is given up.
+    /// Makes an image. After each step `on_step(index, count, preview)` is called and its result awaited; `preview` is a PNG
+    /// after each `preview_every` steps, never with 0. If the result resolves to `false`, the image is given up.
     ///
     /// # Errors
     /// When the request does not fit the model, the device fails, or `on_step` does.
-    pub async fn generate(&self, request: &str, on_step: &Function) -> Result<Option<Image>, JsValue> {
-        let request: GenerateRequest = parse(request)?;
-        let every = request.preview_every;
-        let request = request.text_to_image().map_err(|problem| JsError::new(&problem))?;
+    pub async fn generate(
+        &self,
+        request: &str,
+        preview_every: usize,
+        on_step: &Function,
+    ) -> Result<Option<Image>, JsValue> {
+        let request: Request = parse(request)?;
         let mut denoising = self.pipeline.denoise(&request).map_err(JsError::from)?;
         while let Some(step) = denoising.step().await {
             let step = step.map_err(JsError::from)?;
             let number = step.index + 1;
-            let preview = if every > 0 && number % every == 0 && number < step.count {
-                let pictures = self.pipeline.decode_async(denoising.latents()).await.map_err(JsError::from)?;
+            let preview = if preview_every > 0 && number % preview_every == 0 && number < step.count {
+                let pictures = denoising.images_async().await.map_err(JsError::from)?;
                 js_sys::Uint8Array::from(png(&pictures[0])?.as_slice()).into()
             } else {
                 JsValue::UNDEFINED
@@ -72,10 +75,8 @@ impl Model {
                 return Ok(None);
             }
         }
-        let pictures = self.pipeline.decode_async(denoising.latents()).await.map_err(JsError::from)?;
-        let parameters = self.pipeline.parameters(&request);
-        let picture = &pictures.with_parameters(&parameters)[0];
-        Ok(Some(Image { png: png(picture)?, parameters }))
+        let picture = &denoising.images_async().await.map_err(JsError::from)?[0];
+        Ok(Some(Image { png: png(picture)?, parameters: picture.parameters.clone() }))
     }
 }
 

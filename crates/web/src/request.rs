@@ -1,6 +1,6 @@
-//! What is asked for, as JSON.
+//! How a model is loaded, as JSON.
 
-use pyrograph::{Limits, LoadOptions, PredictionType, TextToImage};
+use pyrograph::{Limits, LoadOptions, PredictionType};
 use serde::Deserialize;
 
 /// How a model is loaded.
@@ -12,7 +12,7 @@ pub(crate) struct LoadRequest {
     pub(crate) device: DeviceName,
     pub(crate) limits: LimitsName,
     pub(crate) dtype: Dtype,
-    prediction_type: Option<PredictionName>,
+    prediction_type: Option<PredictionType>,
 }
 
 impl Default for LoadRequest {
@@ -61,14 +61,6 @@ pub(crate) enum Dtype {
     F16,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum PredictionName {
-    Epsilon,
-    VPrediction,
-    Sample,
-}
-
 impl LoadRequest {
     pub(crate) fn options(&self, device: &pyrograph::Device) -> LoadOptions {
         let f16 = match self.dtype {
@@ -76,51 +68,6 @@ impl LoadRequest {
             Dtype::F32 => false,
             Dtype::F16 => true,
         };
-        let prediction_type = self.prediction_type.map(|name| match name {
-            PredictionName::Epsilon => PredictionType::Epsilon,
-            PredictionName::VPrediction => PredictionType::VPrediction,
-            PredictionName::Sample => PredictionType::Sample,
-        });
-        LoadOptions { f16, prediction_type }
-    }
-}
-
-/// A picture to be made.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct GenerateRequest {
-    prompt: String,
-    #[serde(default)]
-    negative_prompt: String,
-    steps: Option<usize>,
-    guidance_scale: Option<f64>,
-    seed: u64,
-    width: Option<usize>,
-    height: Option<usize>,
-    scheduler: Option<String>,
-    karras: Option<bool>,
-    #[serde(default)]
-    clip_skip: usize,
-    /// After how many steps a preview is wanted; 0 for none.
-    #[serde(default)]
-    pub(crate) preview_every: usize,
-}
-
-impl GenerateRequest {
-    pub(crate) fn text_to_image(&self) -> Result<TextToImage, String> {
-        let scheduler = self.scheduler.as_deref().map(str::parse).transpose();
-        let defaults = TextToImage::new(self.prompt.clone());
-        Ok(TextToImage {
-            negative_prompt: self.negative_prompt.clone(),
-            steps: self.steps.unwrap_or(defaults.steps),
-            guidance_scale: self.guidance_scale.unwrap_or(defaults.guidance_scale),
-            seed: self.seed,
-            width: self.width,
-            height: self.height,
-            scheduler: scheduler.map_err(|error: pyrograph::SchedulerError| error.to_string())?,
-            karras: self.karras,
-            clip_skip: self.clip_skip,
-            ..defaults
-        })
+        LoadOptions::default().with_f16(f16).with_prediction_type(self.prediction_type)
     }
 }

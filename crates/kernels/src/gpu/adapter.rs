@@ -36,6 +36,13 @@ pub enum MatrixUnits {
     Sixteen,
 }
 
+/// Leave to ask for features that wgpu calls experimental: cooperative matrices.
+#[expect(unsafe_code, reason = "wgpu marks the request as unsafe")]
+pub fn experimental_features() -> wgpu::ExperimentalFeatures {
+    // SAFETY: burn asks for the same. The shaders that use matrix units are validated by naga like all others, and tested.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 static REGISTERED: RwLock<Option<HashMap<WgpuDevice, AdapterCapabilities>>> = RwLock::new(None);
 
 impl AdapterCapabilities {

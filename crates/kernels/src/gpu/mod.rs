@@ -12,7 +12,7 @@ mod launch;
 mod layer_norm;
 mod matmul;
 
-pub use adapter::{AdapterCapabilities, MatrixUnits};
+pub use adapter::{AdapterCapabilities, MatrixUnits, experimental_features};
 pub(crate) use attention::attention;
 pub(crate) use conv2d::conv2d;
 pub(crate) use group_norm::group_norm;

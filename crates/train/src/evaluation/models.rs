@@ -1,13 +1,10 @@
-use std::path::Path;
-
 use burn::tensor::{DType, Tensor};
 use pyrograph::Device;
 use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
-use pyrograph_checkpoint::{Component, load};
+use pyrograph_checkpoint::{Component, Location, load};
 use pyrograph_scheduler::Generator;
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{peak_signal_to_noise, structural_similarity};
 use crate::runs::{diffusion, grid, no_text};
@@ -21,9 +18,14 @@ const BATCH: usize = 16;
 ///
 /// # Errors
 /// When the folder holds no `AutoencoderKL`, or a picture cannot be read.
-pub fn reconstruction(folder: &Path, data: &Dataset, count: usize, device: &Device) -> Result<[f64; 2], TrainError> {
-    let failed = |problem: String| TrainError::checkpoint(folder, problem);
-    let component = Component::open(folder).map_err(|error| failed(error.to_string()))?;
+pub fn reconstruction(
+    folder: &Location,
+    data: &Dataset,
+    count: usize,
+    device: &Device,
+) -> Result<[f64; 2], TrainError> {
+    let failed = |problem: String| TrainError::checkpoint(folder.path(), problem);
+    let component = Component::open(folder.clone()).map_err(|error| failed(error.to_string()))?;
     let config: AutoencoderKlConfig =
         Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
     let mut model: AutoencoderKl = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
@@ -45,17 +47,15 @@ pub fn reconstruction(folder: &Path, data: &Dataset, count: usize, device: &Devi
 ///
 /// # Errors
 /// When the folder holds no such model, or a picture cannot be read.
-pub fn bits_per_dimension(folder: &Path, data: &Dataset, count: usize, device: &Device) -> Result<f64, TrainError> {
-    let failed = |problem: String| TrainError::checkpoint(folder, problem);
-    let component = Component::open(&folder.join("unet")).map_err(|error| failed(error.to_string()))?;
+pub fn bits_per_dimension(folder: &Location, data: &Dataset, count: usize, device: &Device) -> Result<f64, TrainError> {
+    let failed = |problem: String| TrainError::checkpoint(folder.path(), problem);
+    let component = Component::open(folder.join("unet")).map_err(|error| failed(error.to_string()))?;
     let config: UNet2dConditionConfig =
         Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
     let mut model: UNet2dConditionModel = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
-    let scheduler = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json"));
-    let scheduler: Value = serde_json::from_str(&scheduler.map_err(|error| failed(error.to_string()))?)
-        .map_err(|error| failed(error.to_string()))?;
-    let diffusion = diffusion(&scheduler)?;
+    let scheduler = folder.join("scheduler/scheduler_config.json").read_json();
+    let diffusion = diffusion(&scheduler.map_err(|error| failed(error.to_string()))?)?;
     let mut generator = Generator::new(0);
     let (mut sum, count) = (0.0, count.min(data.len()));
     for first in (0..count).step_by(BATCH) {

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 use image::imageops::replace;
-use pyrograph::{Device, StableDiffusion, TextToImage};
+use pyrograph::{Device, Request, StableDiffusion};
 use pyrograph_autoencoder::AutoencoderKl;
 use pyrograph_checkpoint::{Component, load, save};
 use pyrograph_clip::ClipTextModel;
@@ -183,7 +183,7 @@ impl Task for LatentTask {
         let rows = prompts.len().div_ceil(COLUMNS) as u32;
         let mut grid = RgbImage::new(side * COLUMNS.min(prompts.len()) as u32, side * rows);
         for (index, prompt) in prompts.iter().enumerate() {
-            let request = TextToImage { guidance_scale: *guidance_scale, ..TextToImage::new(prompt) };
+            let request = Request::text(prompt).with_guidance_scale(*guidance_scale);
             let pictures = pipeline.generate(&request.with_steps(*steps).with_seed(index as u64)).map_err(failed)?;
             let place = [index % COLUMNS, index / COLUMNS].map(|place| place as i64 * i64::from(side));
             replace(&mut grid, &pictures[0].image, place[0], place[1]);

@@ -1,0 +1,90 @@
+//! Latents to images.
+
+use burn::tensor::{DType, Tensor};
+use image::RgbImage;
+use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use pyrograph_checkpoint::{Component, LoadReport, load};
+
+use crate::config::parse;
+use crate::readback::{finite, guarded};
+use crate::{Device, Error};
+
+/// What may help where latents are not finite.
+pub(crate) const ADVICE: &str = "another scheduler, more steps, or f32 may help";
+
+/// The autoencoder that `_class_name` of the configuration names.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, in a pipeline")]
+pub(crate) enum Autoencoder {
+    Kl(AutoencoderKl),
+    Tiny(AutoencoderTiny),
+}
+
+/// An autoencoder with what the pipeline must know of its configuration.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    model: Autoencoder,
+    pub(crate) latent_channels: usize,
+    pub(crate) downsampling: usize,
+    /// The most values of a tensor that the device can show to a shader.
+    limit: usize,
+}
+
+impl Decoder {
+    /// Loads in float32 whatever the rest runs in: in float16 the decoder's activations overflow for some checkpoints,
+    /// and the picture is black. It is a tenth of the weights.
+    pub(crate) fn load(component: &Component, device: &Device) -> Result<(Self, LoadReport), Error> {
+        let wrong = |cause| Error::Config { component: "vae", cause };
+        let limit = device.largest_binding().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
+        if component.config["_class_name"] == "AutoencoderTiny" {
+            let config: AutoencoderTinyConfig = parse("vae", &component.config)?;
+            let mut model = config.init(device.tensors()).map_err(wrong)?;
+            let report = load(&mut model, component.weights.as_ref(), DType::F32)?;
+            let (latent_channels, downsampling) = (config.latent_channels, config.downsampling());
+            return Ok((Self { model: Autoencoder::Tiny(model), latent_channels, downsampling, limit }, report));
+        }
+        let config: AutoencoderKlConfig = parse("vae", &component.config)?;
+        let mut model = config.init(device.tensors()).map_err(wrong)?;
+        let report = load(&mut model, component.weights.as_ref(), DType::F32)?;
+        let (latent_channels, downsampling) = (config.latent_channels, config.downsampling());
+        Ok((Self { model: Autoencoder::Kl(model), latent_channels, downsampling, limit }, report))
+    }
+
+    /// The images of latents, one after the other, and in bands where a whole image would be too large for the device.
+    ///
+    /// # Shapes
+    /// - `latents`: `[batch, channels, height, width]`, scaled as the UNet sees them
+    ///
+    /// # Errors
+    /// When the device fails, or latents or image are not finite.
+    pub(crate) async fn images(&self, latents: Tensor<4>) -> Result<Vec<RgbImage>, Error> {
+        finite("denoising", ADVICE, latents.clone()).await?;
+        let mut images = Vec::with_capacity(latents.dims()[0]);
+        for latent in latents.clone().chunk(latents.dims()[0], 0) {
+            let image = guarded("the autoencoder", || self.decode(latent))?; // [1, 3, height, width]
+            let [_, _, height, width] = image.dims();
+            let values = finite("the autoencoder", "the checkpoint's VAE may be broken", image).await?;
+            images.push(from_values(&values, width, height));
+        }
+        Ok(images)
+    }
+
+    /// # Shapes
+    /// `[1, channels, height, width]` -> `[1, 3, f * height, f * width]` in about -1 ..= 1
+    fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        match &self.model {
+            Autoencoder::Kl(model) => model.decode(model.unscale(latents), self.limit),
+            Autoencoder::Tiny(model) => model.decode(model.unscale(latents), self.limit),
+        }
+    }
+}
+
+/// Pixels of `[3, height, width]` values in -1 ..= 1, rounded half to even as diffusers rounds.
+fn from_values(values: &[f32], width: usize, height: usize) -> RgbImage {
+    let byte = |value: f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+    let plane = width * height;
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let pixel = y as usize * width + x as usize;
+        image::Rgb([0, 1, 2].map(|channel| byte(values[channel * plane + pixel])))
+    })
+}

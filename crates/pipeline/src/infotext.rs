@@ -1,0 +1,57 @@
+//! A request as text, in the form of AUTOMATIC1111's web UI.
+
+use crate::Request;
+
+/// The text that goes into an image's file: prompt, negative prompt, then one line of settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Infotext {
+    pub(crate) request: Request,
+    pub(crate) facts: Facts,
+}
+
+/// What a request alone does not say.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    /// AUTOMATIC1111's name of the sampler.
+    pub(crate) sampler: &'static str,
+    pub(crate) karras: bool,
+    /// Width and height in pixels.
+    pub(crate) size: [usize; 2],
+    pub(crate) model: String,
+    pub(crate) model_hash: Option<String>,
+}
+
+impl Infotext {
+    /// The text of image `index` of the batch, which names the seed that makes this image alone.
+    pub(crate) fn of_image(&self, index: usize) -> String {
+        let Self { request, facts } = self;
+        let [width, height] = facts.size;
+        let pairs = [
+            ("Steps", Some(request.sampling.steps.to_string())),
+            ("Sampler", Some(facts.sampler.to_owned())),
+            ("Schedule type", facts.karras.then(|| "Karras".to_owned())),
+            ("CFG scale", Some(format!("{:?}", request.guidance.scale))),
+            ("Seed", Some(request.seed_of_image(index).to_string())),
+            ("Size", Some(format!("{width}x{height}"))),
+            ("Model hash", facts.model_hash.clone()),
+            ("Model", Some(facts.model.clone())),
+            ("Clip skip", (request.clip_skip > 0).then(|| (request.clip_skip + 1).to_string())),
+            ("RNG", Some("CPU".to_owned())),
+            ("Version", Some(format!("pyrograph {}", env!("CARGO_PKG_VERSION")))),
+        ];
+        let present = pairs.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", quoted(&value?))));
+        let settings = present.collect::<Vec<_>>().join(", ");
+        let negative = &request.negative_prompt;
+        let negative = (!negative.is_empty()).then(|| format!("Negative prompt: {negative}"));
+        let lines = [Some(request.prompt.clone()), negative, Some(settings)];
+        lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A value as JSON text where it would otherwise be taken for several.
+fn quoted(value: &str) -> String {
+    match value.contains([',', ':', '\n']) {
+        true => serde_json::Value::from(value).to_string(),
+        false => value.to_owned(),
+    }
+}
