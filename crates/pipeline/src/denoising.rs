@@ -32,7 +32,7 @@ use crate::{Error, Pictures};
 pub struct Denoising {
     unet: Arc<UNet2dConditionModel>,
     decoder: Arc<Decoder>,
-    scheduler: Box<dyn Scheduler + Send>,
+    scheduler: Scheduler,
     generator: Generator,
     conditioning: Conditioning,
     guidance_rescale: f64,
@@ -45,7 +45,7 @@ pub struct Denoising {
 pub(crate) struct Parts {
     pub(crate) unet: Arc<UNet2dConditionModel>,
     pub(crate) decoder: Arc<Decoder>,
-    pub(crate) scheduler: Box<dyn Scheduler + Send>,
+    pub(crate) scheduler: Scheduler,
     pub(crate) generator: Generator,
     pub(crate) conditioning: Conditioning,
     pub(crate) guidance_rescale: f64,

@@ -142,7 +142,7 @@ impl StableDiffusion {
         let algorithm = self.algorithm(request)?;
         let scheduler = algorithm.build(&self.scheduler_config(request), request.sampling.steps)?;
         let mut generator = Generator::new(request.seed);
-        let start = Start::new(request, shape, scheduler.as_ref(), &mut generator, &self.device)?;
+        let start = Start::new(request, shape, &scheduler, &mut generator, &self.device)?;
         let parts = Parts {
             unet: self.unet.clone(),
             decoder: self.decoder.clone(),

@@ -22,7 +22,7 @@ impl Start {
     pub(crate) fn new(
         request: &Request,
         shape: [usize; 4],
-        scheduler: &dyn Scheduler,
+        scheduler: &Scheduler,
         generator: &mut Generator,
         device: &Device,
     ) -> Result<Self, Error> {

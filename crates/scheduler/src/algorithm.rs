@@ -4,16 +4,14 @@ use std::str::FromStr;
 use crate::ddim::Ddim;
 use crate::ddpm::Ddpm;
 use crate::deis::Deis;
-use crate::dpm_solver::DpmSolverMultistep;
-use crate::euler::EulerDiscrete;
-use crate::euler_ancestral::EulerAncestralDiscrete;
-use crate::heun::HeunDiscrete;
-use crate::kdpm2::Kdpm2Discrete;
-use crate::kdpm2_ancestral::Kdpm2AncestralDiscrete;
+use crate::dpm_solver::DpmSolver;
+use crate::euler::Euler;
+use crate::heun::Heun;
+use crate::kdpm2::Kdpm2;
 use crate::lcm::Lcm;
-use crate::lms::LmsDiscrete;
+use crate::lms::Lms;
 use crate::pndm::Pndm;
-use crate::unipc::UniPcMultistep;
+use crate::unipc::UniPc;
 use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
 /// The samplers of this crate. `Display` and `FromStr` use the names of the command line.
@@ -138,26 +136,25 @@ impl Algorithm {
     ///
     /// # Errors
     /// Zero steps, more steps than the algorithm can make, or settings it cannot use.
-    pub fn build(self, config: &SchedulerConfig, steps: usize) -> Result<Box<dyn Scheduler + Send>, SchedulerError> {
+    pub fn build(self, config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         config.validate()?;
         let config = &config.seen_by(self);
         self.check_steps(steps, 1, config.num_train_timesteps(), "")?;
-        Ok(match self {
-            Self::Ddpm => Box::new(Ddpm::new(config, steps)?),
-            Self::Ddim => Box::new(Ddim::new(config, steps)?),
-            Self::Pndm => Box::new(Pndm::new(config, steps)?),
-            Self::Lms => Box::new(LmsDiscrete::new(config, steps)?),
-            Self::Euler => Box::new(EulerDiscrete::new(config, steps)?),
-            Self::EulerAncestral => Box::new(EulerAncestralDiscrete::new(config, steps)?),
-            Self::Heun => Box::new(HeunDiscrete::new(config, steps)?),
-            Self::DpmSolverPlusPlus => Box::new(DpmSolverMultistep::new(config, steps, self)?),
-            Self::DpmSolverPlusPlusSde => Box::new(DpmSolverMultistep::new(config, steps, self)?),
-            Self::UniPc => Box::new(UniPcMultistep::new(config, steps)?),
-            Self::Lcm => Box::new(Lcm::new(config, steps)?),
-            Self::Deis => Box::new(Deis::new(config, steps)?),
-            Self::Kdpm2 => Box::new(Kdpm2Discrete::new(config, steps)?),
-            Self::Kdpm2Ancestral => Box::new(Kdpm2AncestralDiscrete::new(config, steps)?),
-        })
+        match self {
+            Self::Ddpm => Ddpm::build(config, steps),
+            Self::Ddim => Ddim::build(config, steps),
+            Self::Pndm => Pndm::build(config, steps),
+            Self::Lms => Lms::build(config, steps),
+            Self::Euler => Euler::build(config, steps, false),
+            Self::EulerAncestral => Euler::build(config, steps, true),
+            Self::Heun => Heun::build(config, steps),
+            Self::DpmSolverPlusPlus | Self::DpmSolverPlusPlusSde => DpmSolver::build(config, steps, self),
+            Self::UniPc => UniPc::build(config, steps),
+            Self::Lcm => Lcm::build(config, steps),
+            Self::Deis => Deis::build(config, steps),
+            Self::Kdpm2 => Kdpm2::build(config, steps, false),
+            Self::Kdpm2Ancestral => Kdpm2::build(config, steps, true),
+        }
     }
 
     /// `reason` goes on after the permitted range.

@@ -5,7 +5,7 @@ use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, TimestepSpa
 /// More training steps than this are taken for a broken file.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
-/// Settings that would change the picture and are not implemented: key and the only value that is accepted.
+/// Settings that would change the image and are not implemented: key and the only value that is accepted.
 const FIXED: [(&str, &str); 8] = [
     ("use_exponential_sigmas", "false"),
     ("use_beta_sigmas", "false"),
@@ -183,6 +183,7 @@ impl SchedulerConfig {
         if self.corrected && self.class_name.as_deref() == Some(algorithm.class_name()) {
             (config.steps_offset, config.clip_sample) = (Some(1), Some(false));
         }
+        config.use_karras_sigmas = config.use_karras_sigmas.filter(|_| algorithm.knows_karras_sigmas());
         config
     }
 

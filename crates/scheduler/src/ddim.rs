@@ -1,65 +1,42 @@
 use burn::tensor::Tensor;
 
+use crate::level::{Level, weighted_sum};
 use crate::limit::Limit;
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Prediction, weighted_sum};
-use crate::timesteps::spaced_integers;
-use crate::{Generator, Scheduler, SchedulerConfig, SchedulerError, TimestepSpacing};
+use crate::posterior::Posterior;
+use crate::prediction::Prediction;
+use crate::sampler::{Call, Sampler};
+use crate::schedule::{Schedule, whole_timesteps};
+use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
 /// Denoising diffusion implicit models, <https://arxiv.org/abs/2010.02502>, equation 12.
 #[derive(Debug)]
 pub(crate) struct Ddim {
-    noise: NoiseSchedule,
-    timesteps: Vec<f64>,
-    /// Timesteps of training in a step.
-    stride: f64,
-    final_alpha_cumprod: f64,
-    prediction: Prediction,
+    /// Where each step leads: a fixed number of timesteps down, which is not always the next call's timestep.
+    targets: Vec<Level>,
     eta: f64,
 }
 
 impl Ddim {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::rescaled(config, BetaDefaults::DDPM)?;
-        let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Leading);
-        let offset = config.steps_offset.unwrap_or(0);
-        let timesteps = spaced_integers(spacing, noise.train_steps(), steps, offset);
-        noise.check_timesteps(&timesteps, offset)?;
-        let to_one = config.set_alpha_to_one.unwrap_or(true);
-        Ok(Self {
-            timesteps,
-            stride: (noise.train_steps() / steps) as f64,
-            final_alpha_cumprod: if to_one { 1.0 } else { noise.alpha_cumprod(0.0) },
-            noise,
-            prediction: Prediction::new(config, Limit::threshold_or_clip(config, true)),
-            eta: config.eta.unwrap_or(0.0),
-        })
+        let timesteps = whole_timesteps(config, noise.train_steps(), steps)?;
+        let stride = (noise.train_steps() / steps) as f64;
+        let last = noise.last_level(config.set_alpha_to_one.unwrap_or(true));
+        let target = |timestep: &f64| if *timestep < stride { last } else { noise.level(timestep - stride) };
+        let sampler = Self { targets: timesteps.iter().map(target).collect(), eta: config.eta.unwrap_or(0.0) };
+        let prediction = Prediction::new(config, Limit::threshold_or_clip(config, true));
+        Ok(Scheduler::new(Schedule::preserving(&noise, steps, timesteps, last), prediction, sampler))
     }
 }
 
-impl Scheduler for Ddim {
-    fn timesteps(&self) -> &[f64] {
-        &self.timesteps
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, generator: &mut Generator) -> Tensor<4> {
-        let (timestep, level) = (self.timesteps[index], self.noise.level(self.timesteps[index]));
-        let next = timestep - self.stride;
-        let alpha_bar = self.noise.alpha_cumprod(timestep);
-        let alpha_bar_next = if next < 0.0 { self.final_alpha_cumprod } else { self.noise.alpha_cumprod(next) };
-        let variance = (1.0 - alpha_bar_next) / (1.0 - alpha_bar) * (1.0 - alpha_bar / alpha_bar_next);
-        let sigma = self.eta * variance.max(0.0).sqrt();
-        let denoised = self.prediction.denoised(&output, &sample, level);
-        let epsilon = self.prediction.epsilon(&output, &sample, level);
-        let direction = (1.0 - alpha_bar_next - sigma * sigma).max(0.0).sqrt();
-        let mean = weighted_sum([(alpha_bar_next.sqrt(), denoised), (direction, epsilon)]);
-        if self.eta == 0.0 {
-            return mean;
-        }
-        mean + generator.randn_tensor(sample.dims(), &sample.device()) * sigma
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        self.noise.add_noise(original, noise, self.timesteps[index])
+impl Sampler for Ddim {
+    fn step(&mut self, mut call: Call<'_>) -> Tensor<4> {
+        let to = self.targets[call.index];
+        let variance = Posterior::between(call.level(), to).beta_tilde.max(0.0);
+        let sigma = self.eta * variance.sqrt();
+        let direction = (to.sigma.powi(2) - sigma * sigma).max(0.0).sqrt();
+        let mean = weighted_sum([(to.alpha, call.denoised()), (direction, call.epsilon())]);
+        if self.eta == 0.0 { mean } else { mean + call.noise() * sigma }
     }
 }

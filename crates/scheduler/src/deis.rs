@@ -1,10 +1,12 @@
 use burn::tensor::Tensor;
 
+use crate::level::weighted_sum;
 use crate::limit::Limit;
-use crate::multistep::{History, MultistepOptions, MultistepSchedule};
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Prediction, weighted_sum};
-use crate::{Algorithm, FinalSigmasType, Generator, Scheduler, SchedulerConfig, SchedulerError};
+use crate::prediction::Prediction;
+use crate::sampler::{Call, History, Sampler};
+use crate::schedule::{MultistepOptions, Schedule};
+use crate::{Algorithm, FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError};
 
 /// Below this number of steps the last ones are of lower order.
 const FEW_STEPS: usize = 15;
@@ -13,46 +15,45 @@ const FEW_STEPS: usize = 15;
 /// order; rho = sigma / alpha.
 #[derive(Debug)]
 pub(crate) struct Deis {
-    schedule: MultistepSchedule,
-    prediction: Prediction,
+    /// The noise in the samples.
     history: History,
-    solver_order: usize,
     lower_order_final: bool,
 }
 
 impl Deis {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::new(config, BetaDefaults::DDPM)?;
         let (algorithm, final_sigma) = (Algorithm::Deis, FinalSigmasType::SigmaMin);
         let options = MultistepOptions { algorithm, last_timestep: noise.train_steps(), final_sigma };
-        let solver_order = config.solver_order.unwrap_or(2);
-        Ok(Self {
-            schedule: MultistepSchedule::new(&noise, config, steps, options)?,
-            prediction: Prediction::new(config, Limit::threshold(config)),
-            history: History::new(solver_order),
-            solver_order,
-            lower_order_final: config.lower_order_final.unwrap_or(true),
-        })
+        let schedule = Schedule::multistep(&noise, config, steps, options)?;
+        let history = History::new(config.solver_order.unwrap_or(2));
+        let lower_order_final = config.lower_order_final.unwrap_or(true) && steps < FEW_STEPS;
+        let prediction = Prediction::new(config, Limit::threshold(config));
+        Ok(Scheduler::new(schedule, prediction, Self { history, lower_order_final }))
     }
+}
 
-    fn order(&self, index: usize) -> usize {
-        let few = self.lower_order_final && self.schedule.steps() < FEW_STEPS;
-        let left = self.schedule.steps() - index;
-        let bound = if few && left < 3 { self.solver_order.min(left) } else { self.solver_order };
-        bound.min(self.history.len())
+impl Sampler for Deis {
+    fn step(&mut self, call: Call<'_>) -> Tensor<4> {
+        let (from, to) = (call.level(), call.next_level());
+        self.history.push(call.derivative());
+        let order = self.history.order(call.schedule, call.index, self.lower_order_final);
+        let log_rho = |index: usize| -call.schedule.levels[index].lambda();
+        let nodes: Vec<f64> = (0..order).map(|past| log_rho(call.index - past)).collect();
+        let integrals = lagrange_integrals(&nodes, log_rho(call.index + 1));
+        let weights: Vec<f64> = integrals.into_iter().map(|integral| to.alpha * integral).collect();
+        weighted_sum([(to.alpha / from.alpha, call.sample)].into_iter().chain(self.history.weighted(&weights)))
     }
+}
 
-    /// The integrals over the step of the Lagrange polynomials in log rho whose nodes are the last `order` levels.
-    fn weights(&self, index: usize, order: usize) -> Vec<f64> {
-        let nodes: Vec<f64> = (0..order).map(|past| -self.schedule.lambda(index - past)).collect();
-        let (from, to) = (nodes[0], -self.schedule.lambda(index + 1));
-        let integral = |current: usize| {
-            let others: Vec<f64> = (0..order).filter(|&k| k != current).map(|k| nodes[k]).collect();
-            let scale: f64 = others.iter().map(|other| nodes[current] - other).product();
-            (antiderivative(&others, to) - antiderivative(&others, from)) / scale
-        };
-        (0..order).map(integral).collect()
-    }
+/// The integrals over rho, from the first node to `to`, of the Lagrange polynomials in log rho with these nodes.
+fn lagrange_integrals(nodes: &[f64], to: f64) -> Vec<f64> {
+    let integral = |current: usize| {
+        let others: Vec<f64> = (0..nodes.len()).filter(|&k| k != current).map(|k| nodes[k]).collect();
+        let scale: f64 = others.iter().map(|other| nodes[current] - other).product();
+        (antiderivative(&others, to) - antiderivative(&others, nodes[0])) / scale
+    };
+    (0..nodes.len()).map(integral).collect()
 }
 
 /// The integral over rho of the product of (log rho - root), at l = log rho.
@@ -63,25 +64,6 @@ fn antiderivative(roots: &[f64], l: f64) -> f64 {
         [c, d, ..] => l * l - (c + d + 2.0) * l + c * d + c + d + 2.0,
     };
     l.exp() * polynomial
-}
-
-impl Scheduler for Deis {
-    fn timesteps(&self) -> &[f64] {
-        &self.schedule.timesteps
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
-        let (from, to) = (self.schedule.level(index), self.schedule.level(index + 1));
-        let denoised = self.prediction.denoised(&output, &sample, from);
-        self.history.push((sample.clone() - denoised * from.alpha) / from.sigma);
-        let weights = self.weights(index, self.order(index));
-        let weights: Vec<f64> = weights.into_iter().map(|weight| to.alpha * weight).collect();
-        weighted_sum([(to.alpha / from.alpha, sample)].into_iter().chain(self.history.weighted(&weights)))
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        self.schedule.add_noise(original, noise, index)
-    }
 }
 
 #[cfg(test)]

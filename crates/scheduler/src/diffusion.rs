@@ -1,7 +1,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::level::Level;
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::Level;
+use crate::posterior::Posterior;
 use crate::{PredictionType, SchedulerConfig, SchedulerError, VarianceType};
 
 /// The diffusion process of training in closed form: what a timestep does to a sample, what a model is asked for, and the
@@ -55,8 +56,8 @@ impl Diffusion {
 
     /// alpha-bar / (1 - alpha-bar) of a timestep.
     pub fn signal_to_noise(&self, timestep: usize) -> f64 {
-        let alpha_bar = self.alpha_bar(timestep);
-        alpha_bar / (1.0 - alpha_bar)
+        let Level { alpha, sigma } = self.level(timestep);
+        (alpha / sigma).powi(2)
     }
 
     /// A draw from `q(x_t | x_0)`, equation 4: `sqrt(alpha-bar) x_0 + sqrt(1 - alpha-bar) noise`.
@@ -113,11 +114,11 @@ impl Diffusion {
     /// # Shapes
     /// - `original`, `noisy`: `[batch, channels, height, width]`
     pub fn posterior(&self, original: Tensor<4>, noisy: Tensor<4>, timesteps: &[usize]) -> Gaussian {
-        let steps: Vec<Step> = timesteps.iter().map(|&timestep| self.step(timestep)).collect();
+        let posteriors: Vec<Posterior> = timesteps.iter().map(|&timestep| self.posterior_of(timestep)).collect();
         let device = original.device();
-        let of = |weight: fn(&Step) -> f64| column(&steps.iter().map(weight).collect::<Vec<_>>(), &device);
-        let mean = original * of(|step| step.of_original) + noisy * of(|step| step.of_noisy);
-        Gaussian { mean, variance: steps.iter().map(|step| step.beta_tilde).collect() }
+        let of = |weight: fn(&Posterior) -> f64| column(&posteriors.iter().map(weight).collect::<Vec<_>>(), &device);
+        let mean = original * of(|posterior| posterior.of_original) + noisy * of(|posterior| posterior.of_noisy);
+        Gaussian { mean, variance: posteriors.iter().map(|posterior| posterior.beta_tilde).collect() }
     }
 
     /// `p(x_(t-1) | x_t)` of a model's output: the posterior of the `x_0` that it stands for, with the variance sigma^2 = beta or
@@ -129,8 +130,8 @@ impl Diffusion {
         let denoised = self.denoised(output, noisy.clone(), timesteps);
         let mean = self.posterior(denoised, noisy, timesteps).mean;
         let variance = timesteps.iter().map(|&timestep| match self.variance {
-            VarianceType::FixedSmall | VarianceType::FixedSmallLog => self.step(timestep.max(1)).beta_tilde,
-            VarianceType::FixedLarge | VarianceType::FixedLargeLog => self.step(timestep).beta,
+            VarianceType::FixedSmall | VarianceType::FixedSmallLog => self.posterior_of(timestep.max(1)).beta_tilde,
+            VarianceType::FixedLarge | VarianceType::FixedLargeLog => self.posterior_of(timestep).beta,
         });
         Gaussian { mean, variance: variance.collect() }
     }
@@ -164,25 +165,13 @@ impl Diffusion {
         mean_of_each(last.divergence(&noise)) / std::f64::consts::LN_2
     }
 
-    fn alpha_bar(&self, timestep: usize) -> f64 {
-        self.noise.alpha_cumprod(timestep as f64)
-    }
-
     fn level(&self, timestep: usize) -> Level {
         self.noise.level(timestep as f64)
     }
 
-    fn step(&self, timestep: usize) -> Step {
-        let alpha_bar = self.alpha_bar(timestep);
-        let before = timestep.checked_sub(1).map_or(1.0, |before| self.alpha_bar(before));
-        let alpha = alpha_bar / before;
-        let (beta, left) = (1.0 - alpha, (1.0 - before) / (1.0 - alpha_bar));
-        Step {
-            beta,
-            beta_tilde: left * beta,
-            of_original: before.sqrt() * beta / (1.0 - alpha_bar),
-            of_noisy: alpha.sqrt() * left,
-        }
+    fn posterior_of(&self, timestep: usize) -> Posterior {
+        let before = timestep.checked_sub(1).map_or(Level::CLEAN, |before| self.level(before));
+        Posterior::between(self.level(timestep), before)
     }
 
     /// a(level) x + b(level) y, the levels being those of the timesteps.
@@ -201,14 +190,6 @@ impl Diffusion {
         let (a, b) = (weights(&a), weights(&b));
         x * a + y * b
     }
-}
-
-/// One step of the process and back: equations 2, 6 and 7.
-struct Step {
-    beta: f64,
-    beta_tilde: f64,
-    of_original: f64,
-    of_noisy: f64,
 }
 
 impl Gaussian {

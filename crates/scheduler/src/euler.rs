@@ -1,50 +1,62 @@
 use burn::tensor::Tensor;
 
+use crate::level::Level;
 use crate::limit::Limit;
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Level, Prediction};
-use crate::sigmas::{SigmaSchedule, scale_to_unit};
-use crate::{FinalSigmasType, Generator, Scheduler, SchedulerConfig, SchedulerError};
+use crate::prediction::Prediction;
+use crate::sampler::{Call, Sampler};
+use crate::schedule::Schedule;
+use crate::{FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError};
 
-/// Euler's method for the probability flow, algorithm 2 of <https://arxiv.org/abs/2206.00364> without its noise.
+/// Euler's method for the probability flow, algorithm 2 of <https://arxiv.org/abs/2206.00364> without its noise. Its
+/// ancestral form, the sampling of <https://arxiv.org/abs/2006.11239> in sigmas, goes below the next noise level and comes
+/// back with fresh noise.
 #[derive(Debug)]
-pub(crate) struct EulerDiscrete {
-    schedule: SigmaSchedule,
-    prediction: Prediction,
+pub(crate) struct Euler {
+    ancestral: bool,
 }
 
-impl EulerDiscrete {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+impl Euler {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize, ancestral: bool) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::rescaled_finite(config, BetaDefaults::DDPM)?;
-        let mut schedule = SigmaSchedule::new(&noise, config, steps, config.use_karras_sigmas == Some(true));
-        if config.final_sigmas_type == Some(FinalSigmasType::SigmaMin) {
-            schedule.sigmas[steps] = f64::from(noise.sigmas()[0]);
-        }
-        Ok(Self { schedule, prediction: Prediction::new(config, Limit::None) })
+        let to_min = config.final_sigmas_type == Some(FinalSigmasType::SigmaMin) && !ancestral;
+        let final_sigma = if to_min { noise.sigmas().min() } else { 0.0 };
+        let schedule = Schedule::exploding(&noise, config, steps, final_sigma);
+        Ok(Scheduler::new(schedule, Prediction::new(config, Limit::None), Self { ancestral }))
     }
 }
 
-impl Scheduler for EulerDiscrete {
-    fn timesteps(&self) -> &[f64] {
-        &self.schedule.timesteps
+impl Sampler for Euler {
+    fn step(&mut self, mut call: Call<'_>) -> Tensor<4> {
+        let (from, to, derivative) = (call.level(), call.next_level(), call.derivative());
+        if !self.ancestral {
+            return from.transfer(call.sample, derivative, to);
+        }
+        let noise = call.noise(); // drawn also when none is added
+        ancestral_transfer(from, to, call.sample, derivative, noise)
     }
+}
 
-    fn init_noise_sigma(&self) -> f64 {
-        self.schedule.init_noise_sigma()
-    }
+/// From one variance-exploding level below the next one, and up to it with noise.
+///
+/// # Shapes
+/// - `sample`, `derivative`, `noise` and output: `[batch, channels, height, width]`
+pub(crate) fn ancestral_transfer(
+    from: Level,
+    to: Level,
+    sample: Tensor<4>,
+    derivative: Tensor<4>,
+    noise: Tensor<4>,
+) -> Tensor<4> {
+    let (sigma_down, sigma_up) = ancestral_step(from.sigma, to.sigma);
+    from.transfer(sample, derivative, Level::exploding(sigma_down)) + noise * sigma_up
+}
 
-    fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        scale_to_unit(sample, self.schedule.sigmas[index])
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
-        let (sigma, sigma_next) = (self.schedule.sigmas[index], self.schedule.sigmas[index + 1]);
-        let denoised = self.prediction.denoised(&output, &sample, Level::exploding(sigma));
-        let derivative = (sample.clone() - denoised) / sigma;
-        sample + derivative * (sigma_next - sigma)
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        original + noise * self.schedule.sigmas[index]
-    }
+/// The level to go down to and the noise to add, so that both together make `to`. In float32 as diffusers has it: where
+/// `from` is much larger than `to`, the difference of the squares keeps few digits.
+pub(crate) fn ancestral_step(from: f64, to: f64) -> (f64, f64) {
+    let (from, to) = (from as f32, to as f32);
+    let sigma_up = (to * to * (from * from - to * to) / (from * from)).sqrt();
+    let sigma_down = (to * to - sigma_up * sigma_up).max(0.0).sqrt();
+    (f64::from(sigma_down), f64::from(sigma_up))
 }

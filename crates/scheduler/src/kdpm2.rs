@@ -1,82 +1,66 @@
 use burn::tensor::Tensor;
 
+use crate::euler::{ancestral_step, ancestral_transfer};
+use crate::level::Level;
 use crate::limit::Limit;
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Level, Prediction};
-use crate::sigmas::{SigmaSchedule, round_to_f32, scale_to_unit};
-use crate::{Generator, Scheduler, SchedulerConfig, SchedulerError};
+use crate::prediction::Prediction;
+use crate::sampler::{Call, Sampler};
+use crate::schedule::{Schedule, round_to_f32};
+use crate::sigma_table::SigmaTable;
+use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
 /// DPM-Solver-2 (<https://arxiv.org/abs/2206.00927>, algorithm 1) in the sigmas of <https://arxiv.org/abs/2206.00364>: a
-/// call at the geometric mean of two levels gives the derivative of the step. The last step is Euler's.
+/// call at the geometric mean of two levels gives the derivative of the step. Its ancestral form steps below the next level
+/// and adds fresh noise. The last step is Euler's and adds none.
 #[derive(Debug)]
-pub(crate) struct Kdpm2Discrete {
-    schedule: SigmaSchedule,
-    init_noise_sigma: f64,
-    prediction: Prediction,
+pub(crate) struct Kdpm2 {
+    ancestral: bool,
     /// Between the two calls of a step: the sample at its start.
     start: Option<Tensor<4>>,
 }
 
-impl Kdpm2Discrete {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+impl Kdpm2 {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize, ancestral: bool) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::new(config, BetaDefaults::KARRAS)?;
-        let karras = config.use_karras_sigmas == Some(true);
-        let schedule = SigmaSchedule::new(&noise, config, steps, karras);
-        let init_noise_sigma = schedule.init_noise_sigma();
-        let schedule = with_midpoints(schedule, karras, |sigma, sigma_next| (sigma * sigma_next).sqrt());
-        Ok(Self { schedule, init_noise_sigma, prediction: Prediction::new(config, Limit::None), start: None })
+        let mut schedule = Schedule::exploding(&noise, config, steps, 0.0);
+        if config.use_karras_sigmas == Some(true) {
+            schedule.timesteps.iter_mut().for_each(|timestep| *timestep = timestep.round_ties_even());
+        }
+        let lower = |from: f64, to: f64| if ancestral { ancestral_step(from, to).0 } else { to };
+        let schedule = with_midpoints(schedule, &noise.sigmas(), |from, to| (from * lower(from, to)).sqrt());
+        let prediction = Prediction::new(config, Limit::None);
+        Ok(Scheduler::new(schedule, prediction, Self { ancestral, start: None }))
     }
 }
 
-/// Puts a level between each two, for the second call of a step, and its timestep. Whole steps keep whole timesteps
-/// with Karras sigmas, midpoints do not.
-pub(crate) fn with_midpoints(
-    mut schedule: SigmaSchedule,
-    karras: bool,
-    midpoint: impl Fn(f64, f64) -> f64,
-) -> SigmaSchedule {
-    let steps = schedule.timesteps.len();
-    if karras {
-        schedule.timesteps.iter_mut().for_each(|timestep| *timestep = timestep.round_ties_even());
-    }
-    let (mut timesteps, mut sigmas) = (vec![schedule.timesteps[0]], vec![schedule.sigmas[0]]);
-    for next in 1..steps {
-        let mut middle = midpoint(schedule.sigmas[next - 1], schedule.sigmas[next]);
-        round_to_f32(&mut middle);
-        timesteps.extend([schedule.timestep_of(middle), schedule.timesteps[next]]);
-        sigmas.extend([middle, schedule.sigmas[next]]);
+/// Puts a call between each two, at the level between theirs and its timestep, which is a fraction as a rule.
+fn with_midpoints(mut schedule: Schedule, table: &SigmaTable, midpoint: impl Fn(f64, f64) -> f64) -> Schedule {
+    let (mut timesteps, mut levels) = (vec![schedule.timesteps[0]], vec![schedule.levels[0]]);
+    for next in 1..schedule.steps {
+        let mut sigma = midpoint(schedule.levels[next - 1].sigma, schedule.levels[next].sigma);
+        round_to_f32(&mut sigma);
+        timesteps.extend([table.timestep_of(sigma), schedule.timesteps[next]]);
+        levels.extend([Level::exploding(sigma), schedule.levels[next]]);
     }
     timesteps.iter_mut().for_each(round_to_f32);
-    sigmas.push(0.0);
-    (schedule.timesteps, schedule.sigmas) = (timesteps, sigmas);
+    levels.push(Level::CLEAN);
+    (schedule.order, schedule.timesteps, schedule.levels) = (2, timesteps, levels);
     schedule
 }
 
-impl Scheduler for Kdpm2Discrete {
-    fn timesteps(&self) -> &[f64] {
-        &self.schedule.timesteps
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.init_noise_sigma
-    }
-
-    fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        scale_to_unit(sample, self.schedule.sigmas[index])
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
-        let sigmas = &self.schedule.sigmas;
-        let denoised = self.prediction.denoised(&output, &sample, Level::exploding(sigmas[index]));
-        let derivative = (sample.clone() - denoised) / sigmas[index];
-        if let Some(start) = self.start.take() {
-            return start + derivative * (sigmas[index + 1] - sigmas[index - 1]);
+impl Sampler for Kdpm2 {
+    fn step(&mut self, mut call: Call<'_>) -> Tensor<4> {
+        let derivative = call.derivative();
+        let Some(start) = self.start.take() else {
+            self.start = Some(call.sample.clone());
+            return call.level().transfer(call.sample.clone(), derivative, call.next_level());
+        };
+        let (from, to) = (call.schedule.levels[call.index - 1], call.next_level());
+        if self.ancestral {
+            ancestral_transfer(from, to, start, derivative, call.noise())
+        } else {
+            from.transfer(start, derivative, to)
         }
-        self.start = Some(sample.clone());
-        sample + derivative * (sigmas[index + 1] - sigmas[index])
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        original + noise * self.schedule.sigmas[index]
     }
 }

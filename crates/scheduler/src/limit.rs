@@ -13,7 +13,7 @@ pub(crate) enum Limit {
     Clip {
         range: f64,
     },
-    /// Dynamic thresholding, <https://arxiv.org/abs/2205.11487>, section 2.3: each picture is clipped to a quantile of its
+    /// Dynamic thresholding, <https://arxiv.org/abs/2205.11487>, section 2.3: each image is clipped to a quantile of its
     /// magnitudes, which is at least 1 and at most `max`, and divided by it.
     Threshold {
         ratio: f64,

@@ -1,12 +1,12 @@
-use std::collections::VecDeque;
-
 use burn::tensor::Tensor;
 
+use crate::level::weighted_sum;
 use crate::limit::Limit;
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Level, Prediction, weighted_sum};
-use crate::sigmas::{SigmaSchedule, scale_to_unit};
-use crate::{Generator, Scheduler, SchedulerConfig, SchedulerError};
+use crate::prediction::Prediction;
+use crate::sampler::{Call, History, Sampler};
+use crate::schedule::Schedule;
+use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
 /// Derivatives that a step looks back on.
 const ORDER: usize = 4;
@@ -14,18 +14,27 @@ const ORDER: usize = 4;
 /// The linear multistep (Adams-Bashforth) method with unequal steps in sigma, which Katherine Crowson brought to
 /// diffusion models: <https://github.com/crowsonkb/k-diffusion>, `sample_lms`.
 #[derive(Debug)]
-pub(crate) struct LmsDiscrete {
-    schedule: SigmaSchedule,
-    prediction: Prediction,
-    /// The newest first.
-    derivatives: VecDeque<Tensor<4>>,
+pub(crate) struct Lms {
+    derivatives: History,
 }
 
-impl LmsDiscrete {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+impl Lms {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::new(config, BetaDefaults::DDPM)?;
-        let schedule = SigmaSchedule::new(&noise, config, steps, config.use_karras_sigmas == Some(true));
-        Ok(Self { schedule, prediction: Prediction::new(config, Limit::None), derivatives: VecDeque::new() })
+        let schedule = Schedule::exploding(&noise, config, steps, 0.0);
+        let prediction = Prediction::new(config, Limit::None);
+        Ok(Scheduler::new(schedule, prediction, Self { derivatives: History::new(ORDER) }))
+    }
+}
+
+impl Sampler for Lms {
+    fn step(&mut self, call: Call<'_>) -> Tensor<4> {
+        self.derivatives.push(call.derivative());
+        let order = self.derivatives.len();
+        let nodes: Vec<f64> = (0..order).map(|k| call.schedule.levels[call.index - k].sigma).collect();
+        let coefficients = (0..order).map(|current| lms_coefficient(&nodes, current, call.next_level().sigma));
+        let coefficients: Vec<f64> = coefficients.collect();
+        call.sample + weighted_sum(self.derivatives.weighted(&coefficients))
     }
 }
 
@@ -38,34 +47,6 @@ fn lms_coefficient(nodes: &[f64], current: usize, sigma_next: f64) -> f64 {
     let (center, half) = ((nodes[0] + sigma_next) / 2.0, (sigma_next - nodes[0]) / 2.0);
     let abscissa = half / 3.0_f64.sqrt();
     half * (basis(center - abscissa) + basis(center + abscissa))
-}
-
-impl Scheduler for LmsDiscrete {
-    fn timesteps(&self) -> &[f64] {
-        &self.schedule.timesteps
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.schedule.init_noise_sigma()
-    }
-
-    fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        scale_to_unit(sample, self.schedule.sigmas[index])
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
-        let sigmas = &self.schedule.sigmas;
-        let denoised = self.prediction.denoised(&output, &sample, Level::exploding(sigmas[index]));
-        self.derivatives.push_front((sample.clone() - denoised) / sigmas[index]);
-        self.derivatives.truncate(ORDER);
-        let nodes: Vec<f64> = (0..self.derivatives.len()).map(|k| sigmas[index - k]).collect();
-        let coefficients = (0..nodes.len()).map(|current| lms_coefficient(&nodes, current, sigmas[index + 1]));
-        sample + weighted_sum(coefficients.zip(self.derivatives.iter().cloned()))
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        original + noise * self.schedule.sigmas[index]
-    }
 }
 
 #[cfg(test)]

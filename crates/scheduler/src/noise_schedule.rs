@@ -1,7 +1,7 @@
-use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use crate::prediction::{Level, weighted_sum};
+use crate::level::Level;
+use crate::sigma_table::SigmaTable;
 use crate::{SchedulerConfig, SchedulerError};
 
 /// How beta, the variance of the noise that training adds in each step, grows with the timestep.
@@ -74,38 +74,19 @@ impl NoiseSchedule {
         self.alphas_cumprod.len()
     }
 
-    /// alpha-bar at an integer timestep of the schedule.
-    pub(crate) fn alpha_cumprod(&self, timestep: f64) -> f64 {
-        f64::from(self.alphas_cumprod[timestep as usize])
-    }
-
-    /// Signal and noise at an integer timestep of the schedule.
+    /// The variance-preserving level of a whole timestep of the schedule.
     pub(crate) fn level(&self, timestep: f64) -> Level {
-        Level::from_alpha_cumprod(self.alpha_cumprod(timestep))
+        Level::from_alpha_cumprod(f64::from(self.alphas_cumprod[timestep as usize]))
     }
 
-    /// sigma = sqrt((1 - alpha-bar) / alpha-bar) for each timestep, ascending.
-    pub(crate) fn sigmas(&self) -> Vec<f32> {
-        self.alphas_cumprod.iter().map(|alpha| ((1.0 - alpha) / alpha).sqrt()).collect()
+    /// The level that a run ends at whose last step leads below timestep 0: no noise, or the level of timestep 0.
+    pub(crate) fn last_level(&self, set_alpha_to_one: bool) -> Level {
+        if set_alpha_to_one { Level::CLEAN } else { self.level(0.0) }
     }
 
-    /// `original` at the noise level of an integer timestep.
-    ///
-    /// # Shapes
-    /// - `original`, `noise` and output: `[batch, channels, height, width]`
-    pub(crate) fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, timestep: f64) -> Tensor<4> {
-        let Level { alpha, sigma } = self.level(timestep);
-        weighted_sum([(alpha, original), (sigma, noise)])
-    }
-
-    /// An error if a timestep lies beyond the schedule, as `steps_offset` can bring about.
-    pub(crate) fn check_timesteps(&self, timesteps: &[f64], steps_offset: usize) -> Result<(), SchedulerError> {
-        let Some(beyond) = timesteps.iter().find(|&&timestep| timestep >= self.train_steps() as f64) else {
-            return Ok(());
-        };
-        let reason =
-            format!("it leads to timestep {beyond} of {}; use fewer steps or a smaller offset", self.train_steps());
-        Err(SchedulerError::setting("steps_offset", steps_offset, reason))
+    /// The variance-exploding noise levels, sqrt((1 - alpha-bar) / alpha-bar).
+    pub(crate) fn sigmas(&self) -> SigmaTable {
+        SigmaTable::new(self.alphas_cumprod.iter().map(|alpha| ((1.0 - alpha) / alpha).sqrt()).collect())
     }
 }
 

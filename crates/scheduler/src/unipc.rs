@@ -1,19 +1,19 @@
 use burn::tensor::Tensor;
 
+use crate::level::{Level, weighted_sum};
 use crate::limit::Limit;
-use crate::multistep::{History, MultistepOptions, MultistepSchedule};
 use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
-use crate::prediction::{Prediction, weighted_sum};
-use crate::{Algorithm, FinalSigmasType, Generator, Scheduler, SchedulerConfig, SchedulerError, SolverType};
+use crate::prediction::Prediction;
+use crate::sampler::{Call, History, Sampler};
+use crate::schedule::{MultistepOptions, Schedule};
+use crate::{Algorithm, FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError, SolverType};
 
-/// UniPC, <https://arxiv.org/abs/2302.04867>: each model call first corrects the sample it was made for, then predicts the
+/// UniPC, <https://arxiv.org/abs/2302.04867>: each call first corrects the sample it was made for, then predicts the
 /// next one (algorithms 5 and 6 for the denoised sample).
 #[derive(Debug)]
-pub(crate) struct UniPcMultistep {
-    schedule: MultistepSchedule,
-    prediction: Prediction,
+pub(crate) struct UniPc {
+    /// Denoised samples or noises, as `predict_x0` says.
     history: History,
-    solver_order: usize,
     predict_x0: bool,
     bh1: bool,
     lower_order_final: bool,
@@ -22,45 +22,40 @@ pub(crate) struct UniPcMultistep {
     last: Option<(Tensor<4>, usize)>,
 }
 
-impl UniPcMultistep {
-    pub(crate) fn new(config: &SchedulerConfig, steps: usize) -> Result<Self, SchedulerError> {
+impl UniPc {
+    pub(crate) fn build(config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::rescaled_finite(config, BetaDefaults::DDPM)?;
         let final_sigma = config.final_sigmas_type.unwrap_or(FinalSigmasType::Zero);
         let (algorithm, last_timestep) = (Algorithm::UniPc, noise.train_steps());
         let options = MultistepOptions { algorithm, last_timestep, final_sigma };
-        let predict_x0 = config.predict_x0.unwrap_or(true);
-        let limit = if predict_x0 { Limit::threshold(config) } else { Limit::None };
-        let solver_order = config.solver_order.unwrap_or(2);
-        Ok(Self {
-            schedule: MultistepSchedule::new(&noise, config, steps, options)?,
-            prediction: Prediction::new(config, limit),
-            history: History::new(solver_order),
-            solver_order,
-            predict_x0,
+        let sampler = Self {
+            history: History::new(config.solver_order.unwrap_or(2)),
+            predict_x0: config.predict_x0.unwrap_or(true),
             bh1: config.solver_type == Some(SolverType::Bh1),
             lower_order_final: config.lower_order_final.unwrap_or(true),
             disable_corrector: config.disable_corrector.clone().unwrap_or_default(),
             last: None,
-        })
-    }
-
-    fn order(&self, index: usize) -> usize {
-        let bound = match self.schedule.steps() - index {
-            _ if !self.schedule.moves(index) => 1,
-            left if self.lower_order_final => self.solver_order.min(left),
-            _ => self.solver_order,
         };
-        bound.min(self.history.len())
+        let limit = if sampler.predict_x0 { Limit::threshold(config) } else { Limit::None };
+        let schedule = Schedule::multistep(&noise, config, steps, options)?;
+        Ok(Scheduler::new(schedule, Prediction::new(config, limit), sampler))
     }
 
     /// From `sample` at `index` to the next level, equations 3 and 8 of the paper. The predictor (without `target`) uses the
     /// history up to `index`, the corrector also the prediction at the level it goes to.
-    fn update(&self, index: usize, order: usize, sample: Tensor<4>, target: Option<Tensor<4>>) -> Tensor<4> {
-        let (from, to) = (self.schedule.level(index), self.schedule.level(index + 1));
+    fn update(
+        &self,
+        levels: &[Level],
+        index: usize,
+        order: usize,
+        sample: Tensor<4>,
+        target: Option<Tensor<4>>,
+    ) -> Tensor<4> {
+        let (from, to) = (levels[index], levels[index + 1]);
         let step = to.lambda() - from.lambda();
         let h = if self.predict_x0 { -step } else { step };
         let b_h = if self.bh1 { h } else { h.exp_m1() };
-        let ratio = |past: usize| (self.schedule.lambda(index - past) - from.lambda()) / step;
+        let ratio = |past: usize| (levels[index - past].lambda() - from.lambda()) / step;
         let ratios: Vec<f64> = (1..order).map(ratio).collect();
         let rhos = rhos(&ratios, h, b_h, target.is_some());
         // The part of first order in closed form, where sigma may be zero.
@@ -115,32 +110,20 @@ fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     rows.iter().map(|row| row[count]).collect()
 }
 
-impl Scheduler for UniPcMultistep {
-    fn timesteps(&self) -> &[f64] {
-        &self.schedule.timesteps
-    }
-
-    fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, _: &mut Generator) -> Tensor<4> {
-        let level = self.schedule.level(index);
-        let prediction = if self.predict_x0 {
-            self.prediction.denoised(&output, &sample, level)
-        } else {
-            self.prediction.epsilon(&output, &sample, level)
-        };
+impl Sampler for UniPc {
+    fn step(&mut self, call: Call<'_>) -> Tensor<4> {
+        let (index, levels) = (call.index, &call.schedule.levels);
+        let prediction = if self.predict_x0 { call.denoised() } else { call.epsilon() };
         let sample = match self.last.take() {
             Some((last, order)) if !self.disable_corrector.contains(&(index - 1)) => {
-                self.update(index - 1, order, last, Some(prediction.clone()))
+                self.update(levels, index - 1, order, last, Some(prediction.clone()))
             }
-            _ => sample,
+            _ => call.sample,
         };
         self.history.push(prediction);
-        let order = self.order(index);
+        let order = self.history.order(call.schedule, index, self.lower_order_final);
         self.last = Some((sample.clone(), order));
-        self.update(index, order, sample, None)
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        self.schedule.add_noise(original, noise, index)
+        self.update(levels, index, order, sample, None)
     }
 }
 

@@ -1,0 +1,112 @@
+//! Dumps by diffusers, and the toy model they were made with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use burn::tensor::{Tensor, TensorData};
+use pyrograph_scheduler::SchedulerConfig;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+pub const SHAPE: [usize; 4] = [2, 2, 3, 3];
+pub const VALUES: usize = 36;
+/// The seed of a run's noise in the scripts.
+pub const SEED: u64 = 7;
+
+/// A dumped file: its index and its tensors.
+pub struct Dump {
+    pub index: Value,
+    tensors: BTreeMap<String, Vec<f32>>,
+}
+
+impl Dump {
+    pub fn read(name: &str) -> Self {
+        let path = format!("{}/../../tests/reference/{name}", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+        let index = metadata.metadata().as_ref().and_then(|metadata| metadata.get("index")).expect("an index");
+        let index = serde_json::from_str(index).expect("the index is JSON");
+        let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+        let number = |dtype, bytes| match dtype {
+            Dtype::I32 => i32::from_le_bytes(bytes) as f32,
+            _ => f32::from_le_bytes(bytes),
+        };
+        let words =
+            |data: &[u8], dtype| data.chunks_exact(4).map(|b| number(dtype, [b[0], b[1], b[2], b[3]])).collect();
+        let tensors = file.iter().map(|(name, view)| (name.to_owned(), words(view.data(), view.dtype())));
+        Self { index, tensors: tensors.collect() }
+    }
+
+    pub fn values(&self, tensor: &str) -> &[f32] {
+        &self.tensors[tensor]
+    }
+
+    pub fn row(&self, tensor: &str, index: usize, width: usize) -> &[f32] {
+        &self.tensors[tensor][index * width..(index + 1) * width]
+    }
+
+    pub fn runs(&self) -> &[Value] {
+        self.index["runs"].as_array().expect("runs")
+    }
+
+    /// The configuration with this position in the index, and its text.
+    pub fn config(&self, position: &Value) -> (SchedulerConfig, &str) {
+        let position = position.as_u64().expect("position of a configuration") as usize;
+        let text = self.index["configs"][position].as_str().expect("text of a configuration");
+        (SchedulerConfig::from_json(text).expect(text), text)
+    }
+}
+
+/// The scripts' model: the same operations in the same order.
+pub fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
+    let image: Vec<f32> = (0..VALUES).map(|i| (0.06 * ((i * 7 % 11) as f64 - 5.0)) as f32).collect();
+    let image = Tensor::from_data(TensorData::new(image, SHAPE), &sample.device());
+    let weight = 0.25 + 0.0005 * timestep;
+    image + sample.clone() / (sample.abs() + 1.0) * weight
+}
+
+pub fn values(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("float32 values")
+}
+
+/// How far two samples are from each other.
+#[derive(Clone, Copy, Default)]
+pub struct Distance {
+    /// |a - b| / |b|
+    pub relative: f64,
+    /// The largest |a - b|, against the largest |b|.
+    pub largest: f64,
+}
+
+impl Distance {
+    /// Infinite if a value is not finite.
+    pub fn between(found: &[f32], expected: &[f32]) -> Self {
+        assert_eq!(found.len(), expected.len());
+        let difference: Vec<f64> = found.iter().zip(expected).map(|(a, b)| f64::from(a - b)).collect();
+        let expected: Vec<f64> = expected.iter().map(|&b| f64::from(b)).collect();
+        let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let largest = |values: &[f64]| values.iter().map(|value| value.abs()).fold(0.0, f64::max);
+        let relative = norm(&difference) / norm(&expected);
+        if !relative.is_finite() {
+            return Self { relative: f64::INFINITY, largest: f64::INFINITY };
+        }
+        Self { relative, largest: largest(&difference) / largest(&expected) }
+    }
+
+    /// The larger of each.
+    pub fn max(self, other: Self) -> Self {
+        Self { relative: self.relative.max(other.relative), largest: self.largest.max(other.largest) }
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1e} (largest {:.1e})", self.relative, self.largest)
+    }
+}
+
+impl fmt::Debug for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
