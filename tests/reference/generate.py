@@ -10,7 +10,8 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-PARTS = ["models", "tiny", "pipeline", "scheduler", "clip", "clip_model", "checkpoint", "train", "spark"]
+SCHEDULERS = ["scheduler", "scheduler_img2img"]
+PARTS = ["models", "tiny", "pipeline", *SCHEDULERS, "clip", "clip_model", "checkpoint", "train", "spark"]
 LIMIT = 10_000_000  # bytes of all dumps together
 
 

@@ -162,7 +162,8 @@ impl Algorithm {
         if (min..=max).contains(&steps) {
             return Ok(());
         }
-        Err(SchedulerError::Steps { algorithm: self, steps, expected: format!("{min} to {max} are possible{reason}") })
+        let range = if min <= max { format!("{min} to {max}") } else { "none".to_owned() };
+        Err(SchedulerError::Steps { algorithm: self, steps, expected: format!("{range} are possible{reason}") })
     }
 
     pub(crate) fn all_names() -> String {

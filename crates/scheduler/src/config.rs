@@ -5,7 +5,7 @@ use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, TimestepSpa
 /// More training steps than this are taken for a broken file.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
-/// Settings that would change the image and are not implemented: key and the only value that is accepted.
+/// Settings that would change the picture and are not implemented: key and the only value that is accepted.
 const FIXED: [(&str, &str); 8] = [
     ("use_exponential_sigmas", "false"),
     ("use_beta_sigmas", "false"),
@@ -129,6 +129,11 @@ pub struct SchedulerConfig {
     pub timestep_scaling: Option<f64>,
     /// DDIM's share of fresh noise between 0 (by default) and 1. diffusers takes it as an argument of the pipeline.
     pub eta: Option<f64>,
+    /// The strength into which LCM fits all its steps; the whole schedule by default. diffusers takes it as an argument of
+    /// the latent consistency pipelines, whose image to image makes as many steps as text to image. Runs of other
+    /// algorithms, and of LCM in other pipelines, are cut instead: [`Scheduler::first_step`](crate::Scheduler::first_step).
+    #[serde(skip)]
+    pub strength: Option<f64>,
     /// Whether [`with_pipeline_defaults`](Self::with_pipeline_defaults) was applied; no key of the file.
     #[serde(skip)]
     pub corrected: bool,
@@ -217,6 +222,7 @@ impl SchedulerConfig {
         )?;
         within("timestep_scaling", self.timestep_scaling, positive, "it must be positive")?;
         within("eta", self.eta, share, "it must lie between 0 and 1")?;
+        within("strength", self.strength, share, "it must lie between 0 and 1")?;
         let betas = self.trained_betas.as_deref();
         within(
             "trained_betas",

@@ -33,6 +33,29 @@ pub enum SchedulerError {
         /// What would be right.
         expected: String,
     },
+    /// A strength is no share of a run.
+    #[error("strength: {strength} does not lie between 0 and 1")]
+    Strength {
+        /// The strength asked for.
+        strength: f64,
+    },
+    /// A run of this strength makes no step.
+    #[error("strength: {strength} of {steps} steps is less than one step; use {} or more{}", least_strength(*.steps), least_steps(*.strength))]
+    NoStep {
+        /// The strength asked for.
+        strength: f64,
+        /// The steps of the whole run.
+        steps: usize,
+    },
+}
+
+/// The smallest strength that makes a step, rounded up to three digits.
+fn least_strength(steps: usize) -> f64 {
+    (1000.0 / steps as f64).ceil() / 1000.0
+}
+
+fn least_steps(strength: f64) -> String {
+    if strength > 0.0 { format!(", or at least {} steps", (1.0 / strength).ceil()) } else { String::new() }
 }
 
 impl SchedulerError {

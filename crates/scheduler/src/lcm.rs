@@ -23,8 +23,11 @@ impl Lcm {
         let noise = NoiseSchedule::rescaled(config, BetaDefaults::LATENT)?;
         let original_steps = config.original_inference_steps.unwrap_or(50).min(noise.train_steps());
         let stride = noise.train_steps() / original_steps;
-        Algorithm::Lcm.check_steps(steps, 1, original_steps, ", as in its distillation")?;
-        let timesteps = timesteps(stride, original_steps, steps);
+        let strength = config.strength.unwrap_or(1.0);
+        let within = (original_steps as f64 * strength) as usize;
+        let reason = format!(" within strength {strength} of the {original_steps} of its distillation");
+        Algorithm::Lcm.check_steps(steps, 1, within, &reason)?;
+        let timesteps = timesteps(stride, within, steps);
         let schedule = Schedule::preserving(&noise, steps, timesteps, Level::CLEAN);
         let prediction = Prediction::new(config, Limit::threshold_or_clip(config, false));
         Ok(Scheduler::new(schedule, prediction, Self { timestep_scaling: config.timestep_scaling.unwrap_or(10.0) }))

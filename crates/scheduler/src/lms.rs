@@ -30,7 +30,9 @@ impl Lms {
 impl Sampler for Lms {
     fn step(&mut self, call: Call<'_>) -> Tensor<4> {
         self.derivatives.push(call.derivative());
-        let order = self.derivatives.len();
+        // diffusers takes the order from the position in the whole schedule: in a run that begins within it the first
+        // derivatives get the coefficients of a higher order, whose others are left out.
+        let order = ORDER.min(call.index + 1);
         let nodes: Vec<f64> = (0..order).map(|k| call.schedule.levels[call.index - k].sigma).collect();
         let coefficients = (0..order).map(|current| lms_coefficient(&nodes, current, call.next_level().sigma));
         let coefficients: Vec<f64> = coefficients.collect();

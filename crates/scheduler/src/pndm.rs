@@ -16,7 +16,8 @@ const RUNGE_KUTTA_CALLS: usize = 12;
 /// Pseudo numerical methods, <https://arxiv.org/abs/2202.09778>: linear multistep (PLMS, equation 12) after three steps of
 /// Runge-Kutta (PRK, equation 13). Without those it starts with one step of Heun's kind.
 ///
-/// As in diffusers, the network's outputs are combined before they are turned into noise.
+/// As in diffusers, the start is made with the first calls of a run, wherever it begins, and the network's outputs are
+/// combined before they are turned into noise.
 #[derive(Debug)]
 pub(crate) struct Pndm {
     noise: NoiseSchedule,
@@ -74,7 +75,8 @@ impl Pndm {
             self.weighted_outputs = Some(sum);
             call.output.clone()
         };
-        let from = call.schedule.timesteps[call.index - stage.min(call.index)];
+        // diffusers counts the whole steps from the top of the schedule.
+        let from = call.schedule.timesteps[self.counter - stage];
         let half = if stage.is_multiple_of(2) { (self.stride / 2) as f64 } else { 0.0 };
         let start = self.start.clone().unwrap_or_else(|| call.sample.clone());
         self.transfer(call, start, output, from, call.timestep() - half)

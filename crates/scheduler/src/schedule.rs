@@ -100,6 +100,11 @@ impl Schedule {
         self.levels = self.levels.iter().flat_map(|&level| [level, level]).skip(1).chain(last).collect();
         self
     }
+
+    /// The level to which [`Scheduler::add_noise`](crate::Scheduler::add_noise) brings an original.
+    pub(crate) fn level_to_noise(&self, index: usize) -> Level {
+        self.levels[index.next_multiple_of(self.order).min(self.timesteps.len())]
+    }
 }
 
 /// The whole timesteps of DDPM, DDIM and PNDM, `leading` unless the configuration says otherwise.

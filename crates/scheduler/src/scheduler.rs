@@ -1,15 +1,15 @@
 use burn::tensor::Tensor;
 
-use crate::Generator;
 use crate::prediction::Prediction;
 use crate::sampler::{Call, Sampler};
 use crate::schedule::Schedule;
+use crate::{Generator, SchedulerError};
 
 /// An algorithm in one run: it turns a network's outputs into ever less noisy samples.
 ///
 /// A run is a sequence of calls of the network. `index` is a call's position in [`timesteps`](Self::timesteps), since
-/// timesteps may repeat. A run may begin at any position that is a multiple of [`order`](Self::order), and then
-/// takes one call after the other to the end.
+/// timesteps may repeat. A run may begin at any position that is a multiple of [`order`](Self::order), such as
+/// [`first_step`](Self::first_step) gives, and then takes one call after the other to the end.
 #[derive(Debug)]
 pub struct Scheduler {
     schedule: Schedule,
@@ -39,6 +39,22 @@ impl Scheduler {
         self.schedule.init_noise_sigma
     }
 
+    /// The position of the first call of a run that changes an image by `strength`: of N steps it makes the last
+    /// floor(N * `strength`), as diffusers' image-to-image pipelines do (`get_timesteps`). The run begins with
+    /// [`add_noise`](Self::add_noise) at that position. PNDM makes one call more.
+    ///
+    /// # Errors
+    /// A strength outside of 0 to 1, or one that leaves no call.
+    pub fn first_step(&self, strength: f64) -> Result<usize, SchedulerError> {
+        let steps = self.schedule.steps;
+        if !(0.0..=1.0).contains(&strength) {
+            return Err(SchedulerError::Strength { strength });
+        }
+        let kept = (steps as f64 * strength) as usize;
+        let first = (steps - kept) * self.order();
+        if first < self.timesteps().len() { Ok(first) } else { Err(SchedulerError::NoStep { strength, steps }) }
+    }
+
     /// The network's input for this sample: scaled to unit variance.
     ///
     /// # Shapes
@@ -48,12 +64,13 @@ impl Scheduler {
     }
 
     /// `original` at the noise level of the position `index`, where the number of timesteps stands for the level after
-    /// the last call.
+    /// the last call. Between the two calls of a step it is the level at the end of the step, as in diffusers'
+    /// inpainting.
     ///
     /// # Shapes
     /// - `original`, `noise` and output: `[batch, channels, height, width]`
     pub fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, index: usize) -> Tensor<4> {
-        self.schedule.levels[index].add_noise(original, noise)
+        self.schedule.level_to_noise(index).add_noise(original, noise)
     }
 
     /// The sample without noise as the network's output for it has it, for previews.
