@@ -138,12 +138,17 @@ def run(pipe, request):
             width=request["width"],
             height=request["height"],
             num_images_per_prompt=request["batch_size"],
-            generator=torch.Generator("cpu").manual_seed(request["seed"]),
+            generator=generators(request),
             clip_skip=request["clip_skip"],
             output_type="latent",
         ).images
     finally:
         pipe.scheduler = own
+
+
+def generators(request):
+    """One for each image, so that an image does not depend on the size of its batch."""
+    return [torch.Generator("cpu").manual_seed(request["seed"] + image) for image in range(request["batch_size"])]
 
 
 def scheduler_of(own, request):
@@ -157,8 +162,8 @@ def scheduler_of(own, request):
 def noise(pipe, request):
     """What the pipeline draws first, before init_noise_sigma."""
     factor = pipe.vae_scale_factor
-    shape = (request["batch_size"], 4, request["height"] // factor, request["width"] // factor)
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(request["seed"]))
+    shape = (1, 4, request["height"] // factor, request["width"] // factor)
+    return torch.cat([torch.randn(shape, generator=generator) for generator in generators(request)])
 
 
 @torch.no_grad()

@@ -97,6 +97,34 @@ fn saved_noise_and_a_batch_are_numbered_files() {
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("--latents"));
 }
 
+/// The request in the text of a PNG.
+fn infotext(file: &Path) -> String {
+    let file = fs::File::open(file).expect("an image");
+    let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
+    reader.info().uncompressed_latin1_text[0].text.clone()
+}
+
+/// Image k of a batch is the image of seed + k alone, also with a sampler that draws noise at each step, and says so.
+#[test]
+fn an_image_of_a_batch_can_be_made_alone() {
+    let folder = TempDir::new().expect("a folder");
+    let model = tiny();
+    let common = ["x", "--model", model.to_str().expect("a path"), "--steps", "3", "--width", "16", "--height", "16"];
+    let make = |more: &[&str]| {
+        let output = txt2img(&folder, &[&common[..], &["--scheduler", "euler-ancestral"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    make(&["--seed", "40", "--batch-size", "3", "--output", "batch.png"]);
+    make(&["--seed", "42", "--output", "alone.png"]);
+    let [third, alone] = ["batch-3.png", "alone.png"].map(|name| folder.path().join(name));
+    assert!(infotext(&third).contains("Seed: 42,"), "{}", infotext(&third));
+    assert_eq!(infotext(&third), infotext(&alone));
+    let [third, alone] = [third, alone].map(|file| image::open(file).expect("an image").into_rgb8());
+    let off = third.as_raw().iter().zip(alone.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(off <= Some(1), "the image of the batch is off by {off:?}");
+    assert_ne!(third.as_raw(), image::open(folder.path().join("batch-1.png")).expect("an image").into_rgb8().as_raw());
+}
+
 #[test]
 fn wrong_options_are_named() {
     let model = tiny();

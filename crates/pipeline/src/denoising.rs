@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use pyrograph_scheduler::{Generator, Scheduler};
+use pyrograph_scheduler::{Generators, Scheduler};
 use pyrograph_unet::UNet2dConditionModel;
 
 use crate::conditioning::{Branch, Conditioning};
@@ -33,7 +33,7 @@ pub struct Denoising {
     unet: Arc<UNet2dConditionModel>,
     decoder: Arc<Decoder>,
     scheduler: Scheduler,
-    generator: Generator,
+    noise: Generators,
     conditioning: Conditioning,
     guidance_rescale: f64,
     infotext: Infotext,
@@ -46,7 +46,7 @@ pub(crate) struct Parts {
     pub(crate) unet: Arc<UNet2dConditionModel>,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) scheduler: Scheduler,
-    pub(crate) generator: Generator,
+    pub(crate) noise: Generators,
     pub(crate) conditioning: Conditioning,
     pub(crate) guidance_rescale: f64,
     pub(crate) infotext: Infotext,
@@ -66,10 +66,10 @@ pub struct Step {
 
 impl Denoising {
     pub(crate) fn new(parts: Parts, start: Start) -> Self {
-        let Parts { unet, decoder, scheduler, generator, conditioning, guidance_rescale, infotext } = parts;
+        let Parts { unet, decoder, scheduler, noise, conditioning, guidance_rescale, infotext } = parts;
         let Start { latents, first_step } = start;
         let next = first_step;
-        Self { unet, decoder, scheduler, generator, conditioning, guidance_rescale, infotext, latents, next }
+        Self { unet, decoder, scheduler, noise, conditioning, guidance_rescale, infotext, latents, next }
     }
 
     /// The present latents: noisy until the iterator ends.
@@ -117,7 +117,7 @@ impl Denoising {
 
     fn advance(&mut self, timestep: f64, index: usize) {
         let prediction = self.predict(timestep, index);
-        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.generator);
+        self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.noise);
     }
 
     /// One call of the UNet for all branches.

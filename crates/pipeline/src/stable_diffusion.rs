@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use pyrograph_checkpoint::{Checkpoint, Location, load};
-use pyrograph_scheduler::{Algorithm, Generator, PredictionType, SchedulerConfig};
+use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SchedulerConfig};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 
 use crate::conditioning::Conditioning;
@@ -141,13 +141,13 @@ impl StableDiffusion {
         let shape = self.latent_shape(request)?;
         let algorithm = self.algorithm(request)?;
         let scheduler = algorithm.build(&self.scheduler_config(request), request.sampling.steps)?;
-        let mut generator = Generator::new(request.seed);
-        let start = Start::new(request, shape, &scheduler, &mut generator, &self.device)?;
+        let mut noise = Generators::new((0..request.batch_size).map(|image| request.seed_of_image(image)));
+        let start = Start::new(request, shape, &scheduler, &mut noise, &self.device)?;
         let parts = Parts {
             unet: self.unet.clone(),
             decoder: self.decoder.clone(),
             scheduler,
-            generator,
+            noise,
             conditioning: guarded("the text encoder", || Conditioning::new(request, &self.text_encoder))??,
             guidance_rescale: request.guidance.rescale,
             infotext: Infotext { request: request.clone(), facts: self.facts(request, algorithm, shape) },

@@ -1,7 +1,7 @@
 //! Where the denoising of a request begins.
 
 use burn::tensor::Tensor;
-use pyrograph_scheduler::{Generator, Scheduler};
+use pyrograph_scheduler::{Noise, Scheduler};
 
 use crate::{Device, Error, Request};
 
@@ -15,7 +15,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Noise for a blank canvas: the request's own, or that of the generator.
+    /// Noise for a blank canvas: the request's own, or that of the generators.
     ///
     /// # Errors
     /// When the request's noise has another shape.
@@ -23,11 +23,11 @@ impl Start {
         request: &Request,
         shape: [usize; 4],
         scheduler: &Scheduler,
-        generator: &mut Generator,
+        generators: &mut dyn Noise,
         device: &Device,
     ) -> Result<Self, Error> {
         let noise = match &request.noise {
-            None => generator.randn_tensor(shape, device.tensors()),
+            None => generators.draw(shape, device.tensors()),
             Some(noise) if noise.shape().as_slice() == shape => Tensor::from_data(noise.clone(), device.tensors()),
             Some(noise) => {
                 let problem = format!("has the shape {:?}; this request needs {shape:?}", noise.shape().as_slice());

@@ -82,6 +82,44 @@ impl Generator {
     }
 }
 
+/// A source of noise for the images of a batch.
+pub trait Noise {
+    /// Standard normal noise in float32, drawn on the host and copied to `device`.
+    ///
+    /// # Shapes
+    /// - `shape` and output: `[batch, channels, height, width]`
+    fn draw(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4>;
+}
+
+/// One generator for the whole batch.
+impl Noise for Generator {
+    fn draw(&mut self, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.randn_tensor(shape, device)
+    }
+}
+
+/// A generator for each image of a batch, as diffusers takes a list of them: an image does not depend on the others.
+#[derive(Debug, Clone)]
+pub struct Generators(Vec<Generator>);
+
+impl Generators {
+    /// Generators with a seed for each image.
+    #[must_use]
+    pub fn new(seeds: impl IntoIterator<Item = u64>) -> Self {
+        Self(seeds.into_iter().map(Generator::new).collect())
+    }
+}
+
+/// # Panics
+/// When the batch has another number of images than there are generators.
+impl Noise for Generators {
+    fn draw(&mut self, [batch, channels, height, width]: [usize; 4], device: &Device) -> Tensor<4> {
+        assert_eq!(batch, self.0.len(), "a generator for each image");
+        let image = |generator: &mut Generator| generator.randn_tensor([1, channels, height, width], device);
+        Tensor::cat(self.0.iter_mut().map(image).collect(), 0)
+    }
+}
+
 /// Turns 16 uniforms into normals: the first half gives the radii and takes the cosines, the second half gives the
 /// angles and takes the sines.
 fn box_muller(block: &mut [f32]) {

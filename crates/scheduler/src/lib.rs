@@ -53,7 +53,7 @@ pub use algorithm::Algorithm;
 pub use config::{FinalSigmasType, SchedulerConfig, SolverType, VarianceType};
 pub use diffusion::{Diffusion, Gaussian};
 pub use error::SchedulerError;
-pub use generator::Generator;
+pub use generator::{Generator, Generators, Noise};
 pub use noise_schedule::BetaSchedule;
 pub use prediction::PredictionType;
 pub use scheduler::Scheduler;

@@ -3,7 +3,7 @@ use std::fmt::Debug;
 
 use burn::tensor::Tensor;
 
-use crate::Generator;
+use crate::Noise;
 use crate::level::Level;
 use crate::prediction::Prediction;
 use crate::schedule::Schedule;
@@ -24,7 +24,7 @@ pub(crate) struct Call<'a> {
     pub(crate) sample: Tensor<4>,
     /// What the network said, in the sample's type.
     pub(crate) output: Tensor<4>,
-    pub(crate) generator: &'a mut Generator,
+    pub(crate) noise: &'a mut dyn Noise,
 }
 
 impl Call<'_> {
@@ -64,9 +64,9 @@ impl Call<'_> {
         (self.sample.clone() - signal) / sigma
     }
 
-    /// Fresh standard normal noise, the generator's next draw.
+    /// Fresh standard normal noise, the next draw.
     pub(crate) fn noise(&mut self) -> Tensor<4> {
-        self.generator.randn_tensor(self.sample.dims(), &self.sample.device())
+        self.noise.draw(self.sample.dims(), &self.sample.device())
     }
 }
 

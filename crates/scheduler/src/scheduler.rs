@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use crate::prediction::Prediction;
 use crate::sampler::{Call, Sampler};
 use crate::schedule::Schedule;
-use crate::{Generator, SchedulerError};
+use crate::{Noise, SchedulerError};
 
 /// An algorithm in one run: it turns a network's outputs into ever less noisy samples.
 ///
@@ -81,19 +81,19 @@ impl Scheduler {
         self.prediction.denoised(output.cast(sample.dtype()), sample, self.schedule.levels[index])
     }
 
-    /// One call's step towards less noise. Stochastic samplers draw from `generator` as diffusers does.
+    /// One call's step towards less noise. Stochastic samplers draw from `noise` as diffusers does.
     ///
     /// # Shapes
     /// - `output` (any float type), `sample` and result (the sample's type): `[batch, channels, height, width]`
     ///
     /// # Panics
     /// When a run begins between the calls of a step, or leaves a call out.
-    pub fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, generator: &mut Generator) -> Tensor<4> {
+    pub fn step(&mut self, output: Tensor<4>, index: usize, sample: Tensor<4>, noise: &mut dyn Noise) -> Tensor<4> {
         let due = self.next.unwrap_or_else(|| index - index % self.order());
         assert_eq!(index, due, "a run begins with the first call of a step and leaves no call out");
         self.next = Some(index + 1);
         let output = output.cast(sample.dtype());
         let (schedule, prediction) = (&self.schedule, self.prediction);
-        self.sampler.step(Call { schedule, prediction, index, sample, output, generator })
+        self.sampler.step(Call { schedule, prediction, index, sample, output, noise })
     }
 }

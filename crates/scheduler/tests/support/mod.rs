@@ -8,19 +8,19 @@ use pyrograph_scheduler::SchedulerConfig;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-pub const SHAPE: [usize; 4] = [2, 2, 3, 3];
-pub const VALUES: usize = 36;
+pub(crate) const SHAPE: [usize; 4] = [2, 2, 3, 3];
+pub(crate) const VALUES: usize = 36;
 /// The seed of a run's noise in the scripts.
-pub const SEED: u64 = 7;
+pub(crate) const SEED: u64 = 7;
 
 /// A dumped file: its index and its tensors.
-pub struct Dump {
+pub(crate) struct Dump {
     pub index: Value,
     tensors: BTreeMap<String, Vec<f32>>,
 }
 
 impl Dump {
-    pub fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let path = format!("{}/../../tests/reference/{name}", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
@@ -37,20 +37,20 @@ impl Dump {
         Self { index, tensors: tensors.collect() }
     }
 
-    pub fn values(&self, tensor: &str) -> &[f32] {
+    pub(crate) fn values(&self, tensor: &str) -> &[f32] {
         &self.tensors[tensor]
     }
 
-    pub fn row(&self, tensor: &str, index: usize, width: usize) -> &[f32] {
+    pub(crate) fn row(&self, tensor: &str, index: usize, width: usize) -> &[f32] {
         &self.tensors[tensor][index * width..(index + 1) * width]
     }
 
-    pub fn runs(&self) -> &[Value] {
+    pub(crate) fn runs(&self) -> &[Value] {
         self.index["runs"].as_array().expect("runs")
     }
 
     /// The configuration with this position in the index, and its text.
-    pub fn config(&self, position: &Value) -> (SchedulerConfig, &str) {
+    pub(crate) fn config(&self, position: &Value) -> (SchedulerConfig, &str) {
         let position = position.as_u64().expect("position of a configuration") as usize;
         let text = self.index["configs"][position].as_str().expect("text of a configuration");
         (SchedulerConfig::from_json(text).expect(text), text)
@@ -58,20 +58,20 @@ impl Dump {
 }
 
 /// The scripts' model: the same operations in the same order.
-pub fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
+pub(crate) fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
     let image: Vec<f32> = (0..VALUES).map(|i| (0.06 * ((i * 7 % 11) as f64 - 5.0)) as f32).collect();
     let image = Tensor::from_data(TensorData::new(image, SHAPE), &sample.device());
     let weight = 0.25 + 0.0005 * timestep;
     image + sample.clone() / (sample.abs() + 1.0) * weight
 }
 
-pub fn values(tensor: Tensor<4>) -> Vec<f32> {
+pub(crate) fn values(tensor: Tensor<4>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("float32 values")
 }
 
 /// How far two samples are from each other.
 #[derive(Clone, Copy, Default)]
-pub struct Distance {
+pub(crate) struct Distance {
     /// |a - b| / |b|
     pub relative: f64,
     /// The largest |a - b|, against the largest |b|.
@@ -80,7 +80,7 @@ pub struct Distance {
 
 impl Distance {
     /// Infinite if a value is not finite.
-    pub fn between(found: &[f32], expected: &[f32]) -> Self {
+    pub(crate) fn between(found: &[f32], expected: &[f32]) -> Self {
         assert_eq!(found.len(), expected.len());
         let difference: Vec<f64> = found.iter().zip(expected).map(|(a, b)| f64::from(a - b)).collect();
         let expected: Vec<f64> = expected.iter().map(|&b| f64::from(b)).collect();
@@ -94,7 +94,7 @@ impl Distance {
     }
 
     /// The larger of each.
-    pub fn max(self, other: Self) -> Self {
+    pub(crate) fn max(self, other: Self) -> Self {
         Self { relative: self.relative.max(other.relative), largest: self.largest.max(other.largest) }
     }
 }
