@@ -2,11 +2,15 @@
 
 use crate::{Constant, Epilogue, Needs, Stage};
 
+/// The widest head of any stage.
+pub const WIDEST_HEAD: usize = 512;
+
 /// For adapters with workgroup memory, `attention.wgsl`; for heads up to `HEAD_DIM` wide, the narrowest first.
 pub const TILED: Stage = Stage {
     name: "attention",
     files: &[include_str!("../attention.wgsl")],
-    variants: &[&tiled(64), &tiled(128), &tiled(192), &tiled(512)],
+    inputs: ["q", "k", "v"],
+    variants: &[&tiled(64), &tiled(128), &tiled(192), &tiled(WIDEST_HEAD as u32)],
     epilogues: &[Epilogue::Plain],
     needs: Needs::Nothing,
 };
@@ -22,6 +26,7 @@ pub const MATRIX_16: Stage = matrix("attention_matrix_16", &[crate::MATRIX_16, M
 pub const SOFTWARE: Stage = Stage {
     name: "attention_software",
     files: &[include_str!("../attention_software.wgsl")],
+    inputs: ["q", "k", "v"],
     variants: &[
         &software(4, 4),
         &software(8, 4),
@@ -49,6 +54,7 @@ const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
     Stage {
         name,
         files,
+        inputs: ["q", "k", "v"],
         variants: &[&[("HEAD_DIM", 64), TILE], &[("HEAD_DIM", 96), TILE], &[("HEAD_DIM", 160), TILE]],
         epilogues: &[Epilogue::Plain],
         needs: Needs::MatrixUnits,

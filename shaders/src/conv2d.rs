@@ -9,6 +9,7 @@ const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add];
 pub const TILED: Stage = Stage {
     name: "conv2d",
     files: &[COMMON, include_str!("../conv2d.wgsl")],
+    inputs: ["x", "weight", "bias"],
     variants: &[
         &tiled(3, 0, 0),
         &tiled(3, 0, 1),
@@ -35,6 +36,7 @@ pub const MATRIX_16: Stage = matrix("conv2d_matrix_16", &[COMMON, crate::MATRIX_
 pub const SOFTWARE: Stage = Stage {
     name: "conv2d_software",
     files: &[COMMON, include_str!("../conv2d_software.wgsl")],
+    inputs: ["x", "weight", "bias"],
     variants: &[
         &software(3, 0, 1, 4),
         &software(3, 0, 1, 8),
@@ -61,7 +63,7 @@ const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
         &[("KERNEL", 1), ("DOUBLED", 0), TILE],
         &[("KERNEL", 3), ("DOUBLED", 1), TILE],
     ];
-    Stage { name, files, variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
+    Stage { name, files, inputs: ["x", "weight", "bias"], variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
 }
 
 const fn software(kernel: u32, doubled: u32, stride: u32, rows: u32) -> [Constant; 5] {

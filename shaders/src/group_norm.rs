@@ -6,6 +6,7 @@ use crate::{Constant, Epilogue, Needs, Stage};
 pub const STAGE: Stage = Stage {
     name: "group_norm",
     files: &[include_str!("../norm_common.wgsl"), include_str!("../group_norm.wgsl")],
+    inputs: ["x", "gamma", "beta"],
     variants: &[&variant(0, 256), &variant(1, 256), &variant(0, 16), &variant(1, 16)],
     epilogues: &[Epilogue::Plain],
     needs: Needs::Nothing,

@@ -6,6 +6,7 @@ use crate::{Epilogue, Needs, Stage};
 pub const STAGE: Stage = Stage {
     name: "layer_norm",
     files: &[include_str!("../norm_common.wgsl"), include_str!("../layer_norm.wgsl")],
+    inputs: ["x", "gamma", "beta"],
     variants: &[&[("THREADS", 64)], &[("THREADS", 8)]],
     epilogues: &[Epilogue::Plain],
     needs: Needs::Nothing,

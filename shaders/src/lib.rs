@@ -121,6 +121,8 @@ pub struct Stage {
     pub name: &'static str,
     /// The file, behind what it shares with others.
     pub files: &'static [&'static str],
+    /// What the tensors of the first three bindings are called.
+    pub inputs: [&'static str; 3],
     /// The constants it may be compiled with.
     pub variants: &'static [&'static [Constant]],
     /// What may follow.

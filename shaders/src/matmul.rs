@@ -9,6 +9,7 @@ const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add, Epilogue::Geglu
 pub const TILED: Stage = Stage {
     name: "matmul",
     files: &[COMMON, include_str!("../matmul.wgsl")],
+    inputs: ["a", "b", "bias"],
     variants: &[&tiled(0, 0), &tiled(0, 1), &tiled(0, 2), &tiled(1, 0), &tiled(1, 1), &tiled(1, 2)],
     epilogues: EPILOGUES,
     needs: Needs::Nothing,
@@ -24,6 +25,7 @@ pub const MATRIX_16: Stage = matrix("matmul_matrix_16", &[COMMON, crate::MATRIX_
 pub const SOFTWARE: Stage = Stage {
     name: "matmul_software",
     files: &[COMMON, include_str!("../matmul_software.wgsl")],
+    inputs: ["a", "b", "bias"],
     variants: &[&software(0), &software(1)],
     epilogues: &[Epilogue::Plain],
     needs: Needs::Nothing,
@@ -39,7 +41,7 @@ const MATRIX: &str = include_str!("../matmul_matrix.wgsl");
 
 const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
     let variants: &[&[Constant]] = &[&[("BIAS_COLUMNS", 0), TILE], &[("BIAS_COLUMNS", 1), TILE]];
-    Stage { name, files, variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
+    Stage { name, files, inputs: ["a", "b", "bias"], variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
 }
 
 const fn software(bias_columns: u32) -> [Constant; 4] {

@@ -67,6 +67,22 @@ fn every_stage_is_valid_everywhere() {
     }
 }
 
+/// The messages about mixed types use these names.
+#[test]
+fn every_stage_names_its_inputs() {
+    for stage in STAGES {
+        for (name, source) in sources(stage) {
+            let module = wgsl::parse_str(&source).expect("the test above has parsed it");
+            let bound = |number| {
+                let mut variables = module.global_variables.iter().map(|(_, variable)| variable);
+                let found = variables.find(|variable| variable.binding.is_some_and(|at| at.binding == number));
+                found.and_then(|variable| variable.name.clone()).unwrap_or_default()
+            };
+            assert_eq!([0, 1, 2].map(bound), stage.inputs, "{name}");
+        }
+    }
+}
+
 /// What WebGPU guarantees on every device.
 #[test]
 fn every_stage_keeps_within_the_default_limits() {

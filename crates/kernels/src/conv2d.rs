@@ -1,6 +1,7 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
+use crate::operand::{Operand, assert_alike};
 use crate::{cpu, gpu, reference, upsample_nearest};
 
 /// The convolution of `x` with the weights of `conv`, with its stride, padding, dilation and groups.
@@ -19,6 +20,7 @@ pub fn conv2d(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
 /// - `addend`: `[batch or 1, channels_out, height_out, width_out]` or `[batch or 1, channels_out, 1, 1]`
 /// - output: `[batch, channels_out, height_out, width_out]`
 pub fn conv2d_add(x: Tensor<4>, conv: &Conv2d, addend: Tensor<4>) -> Tensor<4> {
+    assert_alike("conv2d_add", [Operand::new("x", &x), Operand::new("addend", &addend)]);
     gpu::conv2d(&x, conv, None, Some(&addend)).unwrap_or_else(|| conv2d(x, conv) + addend)
 }
 

@@ -11,8 +11,10 @@ mod conv2d;
 mod cpu;
 mod geometry;
 mod gpu;
+pub mod largest;
 mod linear;
 mod norm;
+mod operand;
 pub mod reference;
 mod upsample;
 

@@ -1,6 +1,7 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
+use crate::operand::{Operand, assert_alike};
 use crate::{cpu, gpu, reference};
 
 /// `x W + b`, over the last dimension.
@@ -18,6 +19,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
 /// - `x`: `[..., d_input]`
 /// - `addend` and output: `[..., d_output]`
 pub fn linear_add<const D: usize>(x: Tensor<D>, layer: &Linear, addend: Tensor<D>) -> Tensor<D> {
+    assert_alike("linear_add", [Operand::new("x", &x), Operand::new("addend", &addend)]);
     gpu::linear(&x, layer, Some(&addend)).unwrap_or_else(|| linear(x, layer) + addend)
 }
 

@@ -110,6 +110,7 @@ pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
 ///
 /// burn chooses the algorithm: tiles where the backend has them, the full score matrix under autodiff.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Mask) -> Tensor<4> {
+    mask.assert_fits(&q, &k);
     let dtype = q.dtype();
     let options = AttentionModuleOptions { is_causal: mask == Mask::Causal, ..Default::default() };
     from_f32(burn_attention(to_f32(q), to_f32(k), to_f32(v), None, None, options), dtype)

@@ -252,7 +252,6 @@ fn attentions() {
     let shapes = [[2, 3, 7, 7, 5], [1, 2, 300, 77, 8], [2, 1, 5, 9, 16]];
     for [batch, heads, tokens, keys, head_dim] in shapes {
         for (mask, frozen) in [(Mask::None, 3), (Mask::Causal, 3), (Mask::None, 0), (Mask::None, 1), (Mask::None, 2)] {
-            // Burn's own mask counts queries and keys from the same beginning.
             if mask == Mask::Causal && keys != tokens {
                 continue;
             }

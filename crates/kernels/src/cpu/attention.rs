@@ -26,9 +26,7 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
     let [batch, heads, tokens, head_dim] = q.dims();
     let [_, _, keys, _] = k.dims();
     let agree = k.dims() == v.dims() && k.dims() == [batch, heads, keys, head_dim];
-    // Later queries see no key at all when there are fewer keys than queries under a causal mask.
-    let complete = keys > 0 && (mask == Mask::None || keys >= tokens);
-    if !agree || !complete || q.shape().num_elements() == 0 {
+    if !agree || keys == 0 || q.shape().num_elements() == 0 {
         return None;
     }
     let inputs = Inputs::new([track(q), track(k), track(v)])?;
@@ -109,9 +107,8 @@ struct Softmax {
 
 /// One head of one block of queries, written every `heads * head_dim` values.
 fn attend(sizes: &Sizes, q: Head, k: Head, v: Head, mask: Mask, queries: Range<usize>, out: &mut [f32]) {
-    let Sizes { heads, tokens, keys, head_dim } = *sizes;
-    // Under a causal mask the last query of all sees the last key.
-    let last_key = |query: usize| if mask == Mask::Causal { keys - tokens + query } else { keys - 1 };
+    let Sizes { heads, keys, head_dim, .. } = *sizes;
+    let last_key = |query: usize| if mask == Mask::Causal { query } else { keys - 1 };
     let mut scores = Scratch::new(queries.len() * KEYS.min(keys));
     let mut sums = Scratch::new(queries.len() * head_dim); // [queries, head_dim]
     sums.fill(0.0);

@@ -3,6 +3,7 @@ use pyrograph_shaders::attention::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
 use pyrograph_shaders::{Constant, Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
+use super::dispatch::Tile;
 use super::launch::Launch;
 use crate::Mask;
 
@@ -13,9 +14,6 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
     let Adapter { scalar, form, .. } = adapter(q)?;
     let [batch, heads, tokens, head_dim] = q.dims();
     let keys = k.dims()[2];
-    if k.dtype() != q.dtype() || v.dtype() != q.dtype() {
-        return None;
-    }
     if head_dim % 4 != 0 {
         return widened(q, k, v, mask);
     }
@@ -24,24 +22,28 @@ pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask)
             Form::Software => value(constants, "HEAD_DIM") == head_dim,
             _ => value(constants, "HEAD_DIM") >= head_dim,
         };
-        Some((form, FORMS.get(form), FORMS.get(form).variants.iter().copied().find(fits)?))
+        Some((FORMS.get(form), FORMS.get(form).variants.iter().copied().find(fits)?))
     };
-    let (form, stage, constants) = variant(form).or_else(|| variant(Form::Tiled))?;
-    let tile = match form {
-        Form::Software => value(constants, "ROWS") * value(constants, "THREADS"),
-        Form::Tiled => value(constants, "TILE_Q"),
-        Form::Matrix(_) => value(constants, "TILE"),
-    };
+    let (stage, constants) = variant(form).or_else(|| variant(Form::Tiled))?;
     let launch = Launch {
         stage,
         constants,
         epilogue: Epilogue::Plain,
-        workgroups: [tokens.div_ceil(tile), heads, batch],
+        workgroups: tile(constants).batched([batch, heads, tokens])?,
         sizes: vec![heads, tokens, keys, head_dim, usize::from(mask == Mask::Causal)],
         shape: [batch, tokens, heads, head_dim].into(),
         scalar,
     };
     Some(launch.on_heads(q.clone(), k.clone(), v.clone()).swap_dims(1, 2))
+}
+
+/// Heads and queries of a workgroup.
+pub(super) fn tile(constants: &[Constant]) -> Tile {
+    let queries = match (value(constants, "TILE_Q"), value(constants, "TILE")) {
+        (0, 0) => value(constants, "ROWS") * value(constants, "THREADS"), // in registers
+        (queries, tile) => queries.max(tile),
+    };
+    Tile { rows: 1, columns: queries }
 }
 
 /// Heads of a width that is no multiple of four, with zeros beside them, and queries that undo the scale of the new width.

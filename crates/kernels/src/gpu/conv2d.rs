@@ -1,11 +1,12 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::conv2d::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
-use pyrograph_shaders::{Epilogue, value};
+use pyrograph_shaders::{Constant, Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
 use super::addend::Addend;
-use super::launch::{Launch, across};
+use super::dispatch::Tile;
+use super::launch::Launch;
 use super::matmul::pointwise;
 use crate::geometry::Geometry;
 
@@ -20,7 +21,6 @@ pub(crate) fn conv2d(
     addend: Option<&Tensor<4>>,
 ) -> Option<Tensor<4>> {
     let adapter @ Adapter { scalar, form, .. } = adapter(x)?;
-    let bias = conv.bias.as_ref()?.val();
     let [batch, channels_in, height, width] = x.dims();
     let [height, width] = match enlarged {
         Some(size) if size.map(|pixels| pixels.div_ceil(2)) != [height, width] => return None,
@@ -61,26 +61,41 @@ pub(crate) fn conv2d(
         Form::Tiled => adapter.tiles(variants, [channels_out, pixels])?,
         _ => variants.next()?,
     };
-    let [columns, rows] = match form {
-        Form::Software => {
-            let quads = batch * height_out * width_out.div_ceil(4);
-            let across = quads.min(value(constants, "THREADS"));
-            let rows = value(constants, "THREADS") / across * value(constants, "ROWS");
-            [quads.div_ceil(across), channels_out.div_ceil(rows)]
-        }
-        Form::Tiled => [pixels.div_ceil(value(constants, "TILE_N")), channels_out.div_ceil(value(constants, "TILE_M"))],
-        Form::Matrix(_) => [pixels, channels_out].map(|size| size.div_ceil(value(constants, "TILE"))),
-    };
+    let (tile, columns) = tile(constants, [batch, height_out, width_out]);
     let sizes = [batch, channels_in, height, width, channels_out, height_out, width_out, stride, top, left];
     let steps = addend.as_ref().map_or([0; 3], |addend| addend.steps);
     let launch = Launch {
         stage,
         constants,
         epilogue: if addend.is_some() { Epilogue::Add } else { Epilogue::Plain },
-        workgroups: across(columns, rows),
+        workgroups: tile.across([channels_out, columns])?,
         sizes: sizes.into_iter().chain(steps).collect(),
         shape: shape.into(),
         scalar,
     };
-    Some(launch.on_three(x.clone(), conv.weight.val(), bias, addend))
+    Some(launch.on_three(x.clone(), conv.weight.val(), bias(conv, x), addend))
+}
+
+/// Output channels and columns of a workgroup, and how many columns there are for pictures `[batch, height, width]`: pixels, or
+/// groups of four neighbours of a row.
+pub(super) fn tile(constants: &[Constant], [batch, height, width]: [usize; 3]) -> (Tile, usize) {
+    let value = |name| value(constants, name);
+    let pixels = batch * height * width;
+    match (value("TILE_M"), value("TILE")) {
+        (0, 0) => {
+            let quads = batch * height * width.div_ceil(4);
+            let columns = quads.min(value("THREADS"));
+            (Tile { rows: value("THREADS") / columns * value("ROWS"), columns }, quads)
+        }
+        (0, side) => (Tile { rows: side, columns: side }, pixels),
+        (rows, _) => (Tile { rows, columns: value("TILE_N") }, pixels),
+    }
+}
+
+/// The bias of a layer, zeros if it has none.
+pub(super) fn bias(conv: &Conv2d, x: &Tensor<4>) -> Tensor<1> {
+    match &conv.bias {
+        Some(bias) => bias.val(),
+        None => Tensor::zeros([conv.weight.dims()[0]], (&x.device(), x.dtype())),
+    }
 }

@@ -4,7 +4,8 @@ use pyrograph_shaders::Epilogue;
 use pyrograph_shaders::group_norm::STAGE;
 
 use super::adapter::{Adapter, Form, adapter};
-use super::launch::{Launch, across};
+use super::dispatch::Tile;
+use super::launch::Launch;
 use crate::Activation;
 
 /// Pictures whose number of pixels is a multiple of four.
@@ -24,7 +25,7 @@ pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation
         stage: &STAGE,
         constants: STAGE.variants[variant],
         epilogue: Epilogue::Plain,
-        workgroups: across(rows, 1),
+        workgroups: Tile { rows: 1, columns: 1 }.across([1, rows])?,
         sizes: vec![rows, groups, channels / groups, pixels, (norm.epsilon as f32).to_bits() as usize],
         shape: x.shape(),
         scalar,

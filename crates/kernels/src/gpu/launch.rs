@@ -13,14 +13,7 @@ use cubecl::{CubeCount, CubeDim};
 use pyrograph_shaders::{Constant, Epilogue, Scalar, Stage};
 
 use super::addend::Addend;
-
-/// WebGPU's limit on the workgroups of a dimension.
-pub(super) const LARGEST_COUNT: usize = 65_535;
-
-/// Workgroups for so many columns and rows of tiles. A stage finds its column as `z * 65535 + x`.
-pub(super) fn across(columns: usize, rows: usize) -> [usize; 3] {
-    [columns.min(LARGEST_COUNT), rows, columns.div_ceil(LARGEST_COUNT)]
-}
+use crate::operand::{Operand, assert_alike};
 
 /// A stage, and all that it needs beside its input tensors.
 #[derive(Clone, Debug)]
@@ -38,6 +31,9 @@ pub(super) struct Launch {
 
 impl Launch {
     /// Runs the stage with three inputs, and the addend of [`Epilogue::Add`]; they are made contiguous.
+    ///
+    /// # Panics
+    /// If their types or devices differ: a stage runs unchecked.
     pub(super) fn on_three<const A: usize, const B: usize, const C: usize, const D: usize>(
         self,
         a: Tensor<A>,
@@ -45,6 +41,10 @@ impl Launch {
         c: Tensor<C>,
         addend: Option<Addend>,
     ) -> Tensor<D> {
+        let [a_name, b_name, c_name] = self.stage.inputs;
+        let inputs = [Operand::new(a_name, &a), Operand::new(b_name, &b), Operand::new(c_name, &c)];
+        let addend_operand = addend.as_ref().map(|addend| Operand::new("addend", &addend.tensor));
+        assert_alike(self.stage.name, inputs.into_iter().chain(addend_operand));
         let [a, b, c] = [a.into_dispatch(), b.into_dispatch(), c.into_dispatch()];
         Tensor::from_dispatch(match addend {
             None => <Dispatch as Stages>::launch_3(a, b, c, self),
@@ -54,7 +54,11 @@ impl Launch {
 
     /// Runs the stage with queries, keys and values `[batch, heads, tokens, head_dim]`, views or not; their steps along
     /// the first three dimensions are put behind the sizes.
+    ///
+    /// # Panics
+    /// If their types or devices differ: a stage runs unchecked.
     pub(super) fn on_heads(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+        assert_alike(self.stage.name, [("q", &q), ("k", &k), ("v", &v)].map(|(name, x)| Operand::new(name, x)));
         let [q, k, v] = [q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
         Tensor::from_dispatch(<Dispatch as Stages>::launch_heads(q, k, v, self))
     }

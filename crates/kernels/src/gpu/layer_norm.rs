@@ -3,7 +3,8 @@ use pyrograph_shaders::Epilogue;
 use pyrograph_shaders::layer_norm::STAGE;
 
 use super::adapter::{Adapter, Form, adapter};
-use super::launch::{Launch, across};
+use super::dispatch::Tile;
+use super::launch::Launch;
 use crate::LayerNorm;
 
 /// Tokens whose width is a multiple of four.
@@ -19,7 +20,7 @@ pub(crate) fn layer_norm(x: &Tensor<3>, norm: &LayerNorm) -> Option<Tensor<3>> {
         stage: &STAGE,
         constants: STAGE.variants[usize::from(form == Form::Software)],
         epilogue: Epilogue::Plain,
-        workgroups: across(rows, 1),
+        workgroups: Tile { rows: 1, columns: 1 }.across([1, rows])?,
         sizes: vec![rows, width, (norm.epsilon as f32).to_bits() as usize],
         shape: x.shape(),
         scalar,

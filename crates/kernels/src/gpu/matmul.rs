@@ -2,11 +2,13 @@ use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::matmul::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
-use pyrograph_shaders::{Epilogue, value};
+use pyrograph_shaders::{Constant, Epilogue, value};
 
 use super::adapter::{Adapter, Form, Forms, adapter};
 use super::addend::Addend;
-use super::launch::{LARGEST_COUNT, Launch};
+use super::conv2d::bias;
+use super::dispatch::Tile;
+use super::launch::Launch;
 
 const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
@@ -50,7 +52,7 @@ pub(super) fn pointwise(x: &Tensor<4>, conv: &Conv2d, addend: Option<&Addend>) -
     let weight = conv.weight.val().reshape([channels_out, channels_in]);
     let pixels = x.clone().reshape([batch, channels_in, height * width]);
     let after = addend.map_or(After::Nothing, After::Add);
-    let y = product(weight, pixels, conv.bias.as_ref()?.val(), BiasOf::Rows, after)?;
+    let y = product(weight, pixels, bias(conv, x), BiasOf::Rows, after)?;
     Some(y.reshape([batch, channels_out, height, width]))
 }
 
@@ -87,15 +89,6 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
         Form::Tiled => adapter.tiles(variants, [rows, batch * columns])?,
         _ => variants.next()?,
     };
-    let [tile_m, tile_n] = match form {
-        Form::Software => [value(constants, "ROWS"), 4 * value(constants, "QUADS") * value(constants, "THREADS")],
-        Form::Tiled => [value(constants, "TILE_M"), value(constants, "TILE_N")],
-        Form::Matrix(_) => [value(constants, "TILE"); 2],
-    };
-    let workgroups = [columns.div_ceil(tile_n), rows.div_ceil(tile_m), batch];
-    if workgroups.iter().any(|&count| count > LARGEST_COUNT) {
-        return None;
-    }
     let (epilogue, columns_out, addend) = match after {
         After::Nothing => (Epilogue::Plain, columns, None),
         After::Add(addend) => (Epilogue::Add, columns, Some(addend)),
@@ -109,12 +102,22 @@ fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After
         stage,
         constants,
         epilogue,
-        workgroups,
+        workgroups: tile(constants).batched([batch, rows, columns])?,
         sizes: [rows, columns, depth].into_iter().chain(steps).collect(),
         shape: [batch, rows, columns_out].into(),
         scalar,
     };
     Some(launch.on_three(a, b, bias, addend.cloned()))
+}
+
+/// Rows and columns of a workgroup.
+pub(super) fn tile(constants: &[Constant]) -> Tile {
+    let value = |name| value(constants, name);
+    match (value("TILE_M"), value("TILE")) {
+        (0, 0) => Tile { rows: value("ROWS"), columns: 4 * value("QUADS") * value("THREADS") }, // in registers
+        (0, side) => Tile { rows: side, columns: side },
+        (rows, _) => Tile { rows, columns: value("TILE_N") },
+    }
 }
 
 /// Matrices whose depth or columns are no multiples of four, with zeros beside them.

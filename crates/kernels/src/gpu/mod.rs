@@ -7,6 +7,7 @@ mod adapter;
 mod addend;
 mod attention;
 mod conv2d;
+mod dispatch;
 mod group_norm;
 mod launch;
 mod layer_norm;

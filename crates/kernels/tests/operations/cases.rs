@@ -53,7 +53,7 @@ fn parameter<const D: usize>(shape: [usize; D], seed: u32, device: &Device, dtyp
     Param::from_tensor(random(shape, seed, device).cast(dtype))
 }
 
-fn conv(
+pub(crate) fn conv(
     [channels_in, channels_out]: [usize; 2],
     kernel: usize,
     stride: usize,
@@ -77,7 +77,7 @@ pub(crate) fn linear([d_input, d_output]: [usize; 2], device: &Device, dtype: Fl
     layer
 }
 
-fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType) -> GroupNorm {
+pub(crate) fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType) -> GroupNorm {
     let mut norm = GroupNormConfig::new(groups, channels).init(device);
     norm.gamma = Some(parameter([channels], 5, device, dtype));
     norm.beta = Some(parameter([channels], 6, device, dtype));
@@ -85,7 +85,7 @@ fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType
 }
 
 /// Its epsilon is large enough to matter.
-fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
+pub(crate) fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
     let mut norm = LayerNorm::new(width, 1e-2, device);
     norm.gamma = parameter([width], 7, device, dtype);
     norm.beta = Some(parameter([width], 8, device, dtype));
@@ -117,7 +117,7 @@ pub(crate) fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
         conv_case([1, 33, 32, 33], 7, 3, 1, [0, 2, 1, 1], device, dtype),
     ]);
     for (sizes, mask) in
-        [([1, 2, 600, 530, 20], Mask::None), ([2, 3, 77, 77, 9], Mask::Causal), ([1, 1, 5, 600, 3], Mask::Causal)]
+        [([1, 2, 600, 530, 20], Mask::None), ([2, 3, 77, 77, 9], Mask::Causal), ([1, 1, 600, 600, 3], Mask::Causal)]
     {
         cases.push(attention_case(sizes, mask, device, dtype));
     }

@@ -1,6 +1,10 @@
 //! Every operation against its reference: on the CPU, on a WGSL device, in both float types, and its gradients.
 
 mod cases;
+mod mistakes;
+mod workgroups;
+
+use std::sync::OnceLock;
 
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
@@ -43,7 +47,15 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
 }
 
 /// An adapter of wgpu, what it can do, and the types that it knows.
-fn adapter() -> Option<(Device, AdapterCapabilities, Vec<FloatDType>)> {
+type Adapter = (Device, AdapterCapabilities, Vec<FloatDType>);
+
+/// burn opens an adapter once.
+fn adapter() -> Option<Adapter> {
+    static OPENED: OnceLock<Option<Adapter>> = OnceLock::new();
+    OPENED.get_or_init(open_adapter).clone()
+}
+
+fn open_adapter() -> Option<Adapter> {
     let (device, setup) = match Device::wgpu_options().init_with_setup() {
         Ok(opened) => opened,
         Err(error) => {

@@ -74,7 +74,7 @@ fn differentiate(
         for (query, (weights, of_weights)) in
             queries.clone().zip(weights.chunks_exact_mut(keys).zip(of_weights.chunks_exact_mut(keys)))
         {
-            let seen = if mask == Mask::Causal { keys - tokens + query + 1 } else { keys };
+            let seen = if mask == Mask::Causal { query + 1 } else { keys };
             softmax(weights, of_weights, seen, scale);
         }
         let transposed = |block| Matrix::new(block, [keys, count], [1, keys]);
