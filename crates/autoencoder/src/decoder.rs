@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use pyrograph_blocks::{ResnetBlock2d, Upsample2d, conv_3x3};
 
 use crate::config::EPSILON;
-use crate::{AutoencoderKlConfig, MidBlock, Rows};
+use crate::feature_map::FeatureMap;
+use crate::{AutoencoderKlConfig, MidBlock};
 
 /// The decoder of an autoencoder.
 #[derive(Module, Debug)]
@@ -47,7 +48,7 @@ impl Decoder {
         }
     }
 
-    pub(crate) fn forward(&self, x: Rows) -> Rows {
+    pub(crate) fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = self.mid_block.forward(x.conv2d(&self.conv_in));
         let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x));
         x.group_norm_silu(&self.conv_norm_out).conv2d(&self.conv_out)
@@ -66,8 +67,8 @@ impl UpDecoderBlock {
         }
     }
 
-    fn forward(&self, x: Rows) -> Rows {
-        let x = self.resnets.iter().fold(x, Rows::resnet);
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        let x = self.resnets.iter().fold(x, M::resnet);
         self.upsamplers.iter().fold(x, |x, upsampler| x.upsample_conv2d(&upsampler.conv))
     }
 }

@@ -7,7 +7,8 @@ use burn::tensor::Device;
 use pyrograph_blocks::{Downsample2d, ResnetBlock2d, conv_3x3};
 
 use crate::config::EPSILON;
-use crate::{AutoencoderKlConfig, MidBlock, Rows};
+use crate::feature_map::FeatureMap;
+use crate::{AutoencoderKlConfig, MidBlock};
 
 /// The encoder of an autoencoder.
 #[derive(Module, Debug)]
@@ -47,7 +48,7 @@ impl Encoder {
         }
     }
 
-    pub(crate) fn forward(&self, x: Rows) -> Rows {
+    pub(crate) fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = x.conv2d(&self.conv_in);
         let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x));
         let x = self.mid_block.forward(x);
@@ -67,8 +68,8 @@ impl DownEncoderBlock {
         }
     }
 
-    fn forward(&self, x: Rows) -> Rows {
-        let x = self.resnets.iter().fold(x, Rows::resnet);
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        let x = self.resnets.iter().fold(x, M::resnet);
         self.downsamplers.iter().fold(x, |x, downsampler| x.conv2d(&downsampler.conv))
     }
 }

@@ -5,7 +5,10 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, Device, Tensor};
 use pyrograph_blocks::conv_1x1;
 
-use crate::{AutoencoderKlConfig, ConfigError, Decoder, Encoder, Rows};
+use crate::extent::Sizes;
+use crate::feature_map::FeatureMap;
+use crate::rows::Rows;
+use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Extent};
 
 /// Encodes pictures as a normal distribution over latents and decodes latents to pictures.
 ///
@@ -54,23 +57,62 @@ impl AutoencoderKl {
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> moments `[batch, latent_channels, height / f, width / f]`
-    pub fn encode(&self, image: Tensor<4>, limit: usize) -> DiagonalGaussian {
-        let dtype = self.encoder.conv_in.weight.dtype();
-        let moments = self.encoder.forward(Rows::new(image.cast(dtype), limit));
-        let moments = self.quant_conv.iter().fold(moments, Rows::conv2d).into_tensor().cast(DType::F32);
-        let [mean, log_variance]: [_; 2] = moments.chunk(2, 1).try_into().expect("two halves of the moments");
-        DiagonalGaussian { mean, log_variance: log_variance.clamp(-30.0, 20.0) }
+    pub fn encode(&self, image: Tensor<4>) -> DiagonalGaussian {
+        self.encode_within(image, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// The picture of unscaled latents, in about -1 ..= 1. No tensor on the way has more than `limit` values as long as
-    /// one row of the picture fits; the result does not depend on it.
+    /// [`AutoencoderKl::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<DiagonalGaussian, DoesNotFit> {
+        self.encode_extent(image.dims(), limit)?;
+        let dtype = self.encoder.conv_in.weight.dtype();
+        let moments = self.moments(Rows::new(image.cast(dtype), limit)).into_tensor().cast(DType::F32);
+        let [mean, log_variance]: [_; 2] = moments.chunk(2, 1).try_into().expect("two halves of the moments");
+        Ok(DiagonalGaussian { mean, log_variance: log_variance.clamp(-30.0, 20.0) })
+    }
+
+    /// What [`AutoencoderKl::encode_within`] takes for an image `[batch, 3, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.moments(Sizes::new(image, limit)).into_extent()
+    }
+
+    /// The image of unscaled latents, in about -1 ..= 1.
     ///
     /// # Shapes
     /// `[batch, latent_channels, height, width]` -> `[batch, 3, f * height, f * width]`, float32
-    pub fn decode(&self, latents: Tensor<4>, limit: usize) -> Tensor<4> {
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.decode_within(latents, usize::MAX).expect("everything fits without a limit")
+    }
+
+    /// [`AutoencoderKl::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn decode_within(&self, latents: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
+        self.decode_extent(latents.dims(), limit)?;
         let latents = Rows::new(latents.cast(self.decoder.conv_in.weight.dtype()), limit);
-        let latents = self.post_quant_conv.iter().fold(latents, Rows::conv2d);
-        self.decoder.forward(latents).into_tensor().cast(DType::F32)
+        Ok(self.image(latents).into_tensor().cast(DType::F32))
+    }
+
+    /// What [`AutoencoderKl::decode_within`] takes for latents `[batch, latent_channels, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn decode_extent(&self, latents: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.image(Sizes::new(latents, limit)).into_extent()
+    }
+
+    fn moments<M: FeatureMap>(&self, image: M) -> M {
+        self.quant_conv.iter().fold(self.encoder.forward(image), M::conv2d)
+    }
+
+    fn image<M: FeatureMap>(&self, latents: M) -> M {
+        self.decoder.forward(self.post_quant_conv.iter().fold(latents, M::conv2d))
     }
 
     /// Latents as the diffusion model sees them: shifted and scaled to about unit variance.

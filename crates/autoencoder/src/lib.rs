@@ -1,11 +1,17 @@
 //! Pictures to latents and back: [`AutoencoderKl`], [`VqModel`] and [`AutoencoderTiny`].
 //!
 //! Pictures are `[batch, 3, height, width]` in -1 ..= 1, latents `[batch, latent_channels, height / f, width / f]`. Every
-//! size comes from `config.json`, every field has its diffusers state-dict name.
+//! size comes from `config.json`, every field has its diffusers state-dict name. Where a device bounds the size of a tensor,
+//! `encode_within` and `decode_within` cut feature maps into bands; `encode_extent` and `decode_extent` tell beforehand whether
+//! that will do.
 
+mod bands;
 mod config;
 mod decoder;
+mod does_not_fit;
 mod encoder;
+mod extent;
+mod feature_map;
 mod kl;
 mod mid;
 mod rows;
@@ -15,11 +21,12 @@ mod vq;
 
 pub use config::AutoencoderKlConfig;
 pub use decoder::{Decoder, UpDecoderBlock};
+pub use does_not_fit::DoesNotFit;
 pub use encoder::{DownEncoderBlock, Encoder};
+pub use extent::Extent;
 pub use kl::{AutoencoderKl, DiagonalGaussian};
 pub use mid::MidBlock;
 pub use pyrograph_blocks::ConfigError;
-pub use rows::Rows;
 pub use tiny::{AutoencoderTiny, AutoencoderTinyBlock, AutoencoderTinyConfig, TinyLayer, TinyLayers};
 pub use vector_quantizer::{Quantized, VectorQuantizer, map_to_rows};
 pub use vq::{VqModel, VqModelConfig};

@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use pyrograph_blocks::{Attention, AttentionConfig, ResnetBlock2d};
 
+use crate::AutoencoderKlConfig;
 use crate::config::EPSILON;
-use crate::{AutoencoderKlConfig, Rows};
+use crate::feature_map::FeatureMap;
 
 /// A residual block, self-attention over all pixels with one head, a residual block.
 #[derive(Module, Debug)]
@@ -29,9 +30,9 @@ impl MidBlock {
         }
     }
 
-    pub(crate) fn forward(&self, x: Rows) -> Rows {
+    pub(crate) fn forward<M: FeatureMap>(&self, x: M) -> M {
         let x = x.resnet(&self.resnets[0]);
-        let x = self.attentions.iter().fold(x, Rows::attention);
+        let x = self.attentions.iter().fold(x, M::attention);
         x.resnet(&self.resnets[1])
     }
 }

@@ -8,7 +8,10 @@ use burn::nn::interpolate::{Interpolate2d, Interpolate2dConfig};
 use burn::tensor::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use crate::{ConfigError, Rows};
+use crate::extent::Sizes;
+use crate::feature_map::FeatureMap;
+use crate::rows::Rows;
+use crate::{ConfigError, DoesNotFit, Extent};
 
 /// `config.json` of a diffusers `AutoencoderTiny`.
 #[derive(Debug, Clone, Deserialize)]
@@ -160,17 +163,51 @@ impl AutoencoderTiny {
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> `[batch, latent_channels, height / f, width / f]`, float32
-    pub fn encode(&self, image: Tensor<4>, limit: usize) -> Tensor<4> {
-        self.encoder.forward((image + 1.0) / 2.0, limit)
+    pub fn encode(&self, image: Tensor<4>) -> Tensor<4> {
+        self.encode_within(image, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// The picture of latents, in about -1 ..= 1; no tensor on the way has more than `limit` values.
+    /// [`AutoencoderTiny::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
+        self.encode_extent(image.dims(), limit)?;
+        Ok(self.encoder.run((image + 1.0) / 2.0, limit))
+    }
+
+    /// What [`AutoencoderTiny::encode_within`] takes for an image `[batch, 3, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.encoder.forward(Sizes::new(image, limit)).into_extent()
+    }
+
+    /// The image of latents, in about -1 ..= 1.
     ///
     /// # Shapes
     /// `[batch, latent_channels, height, width]` -> `[batch, 3, f * height, f * width]`, float32
-    pub fn decode(&self, latents: Tensor<4>, limit: usize) -> Tensor<4> {
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.decode_within(latents, usize::MAX).expect("everything fits without a limit")
+    }
+
+    /// [`AutoencoderTiny::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn decode_within(&self, latents: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
+        self.decode_extent(latents.dims(), limit)?;
         let clamped = (latents / 3.0).tanh() * 3.0;
-        self.decoder.forward(clamped, limit) * 2.0 - 1.0
+        Ok(self.decoder.run(clamped, limit) * 2.0 - 1.0)
+    }
+
+    /// What [`AutoencoderTiny::decode_within`] takes for latents `[batch, latent_channels, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn decode_extent(&self, latents: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.decoder.forward(Sizes::new(latents, limit)).into_extent()
     }
 
     /// Latents as the diffusion model sees them.
@@ -185,19 +222,22 @@ impl AutoencoderTiny {
 }
 
 impl TinyLayers {
-    fn forward(&self, x: Tensor<4>, limit: usize) -> Tensor<4> {
+    fn run(&self, x: Tensor<4>, limit: usize) -> Tensor<4> {
         let TinyLayer::Conv(first) = &self.layers[0] else { unreachable!("both halves begin with a convolution") };
-        let x = Rows::new(x.cast(first.weight.dtype()), limit);
-        self.layers.iter().fold(x, |x, layer| layer.forward(x)).into_tensor().cast(DType::F32)
+        self.forward(Rows::new(x.cast(first.weight.dtype()), limit)).into_tensor().cast(DType::F32)
+    }
+
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        self.layers.iter().fold(x, |x, layer| layer.forward(x))
     }
 }
 
 impl TinyLayer {
-    fn forward(&self, x: Rows) -> Rows {
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
         match self {
             Self::Conv(conv) => x.conv2d(conv),
             Self::Block(block) => block.forward(x),
-            Self::Relu(relu) => x.map(|x| relu.forward(x)),
+            Self::Relu(_) => x.relu(),
             Self::Upsample(_) => x.upsample(),
         }
     }
@@ -209,11 +249,10 @@ impl AutoencoderTinyBlock {
         Self { conv: (layer(), Relu::new(), layer(), Relu::new(), layer()) }
     }
 
-    fn forward(&self, x: Rows) -> Rows {
-        let (first, relu, second, _, third) = &self.conv;
-        let rectify = |x: Tensor<4>| relu.forward(x);
-        let hidden = x.clone().conv2d(first).map(rectify).conv2d(second).map(rectify).conv2d(third);
-        (x + hidden).map(rectify)
+    fn forward<M: FeatureMap>(&self, x: M) -> M {
+        let (first, _, second, _, third) = &self.conv;
+        let hidden = x.clone().conv2d(first).relu().conv2d(second).relu().conv2d(third);
+        x.add(hidden).relu()
     }
 }
 

@@ -6,7 +6,10 @@ use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::conv_1x1;
 use serde::Deserialize;
 
-use crate::{AutoencoderKlConfig, ConfigError, Decoder, Encoder, Quantized, Rows, VectorQuantizer};
+use crate::extent::Sizes;
+use crate::feature_map::FeatureMap;
+use crate::rows::Rows;
+use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Extent, Quantized, VectorQuantizer};
 
 /// The configuration of a [`VqModel`], with diffusers' defaults.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,8 +72,25 @@ impl VqModel {
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> `[batch, vq_embed_dim, height / f, width / f]`
-    pub fn encode(&self, image: Tensor<4>, limit: usize) -> Tensor<4> {
-        self.encoder.forward(Rows::new(image, limit)).conv2d(&self.quant_conv).into_tensor()
+    pub fn encode(&self, image: Tensor<4>) -> Tensor<4> {
+        self.encode_within(image, usize::MAX).expect("everything fits without a limit")
+    }
+
+    /// [`VqModel::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
+        self.encode_extent(image.dims(), limit)?;
+        Ok(self.latents(Rows::new(image, limit)).into_tensor())
+    }
+
+    /// What [`VqModel::encode_within`] takes for an image `[batch, 3, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.latents(Sizes::new(image, limit)).into_extent()
     }
 
     /// The nearest codes of latents.
@@ -81,12 +101,36 @@ impl VqModel {
         self.quantize.forward(latents)
     }
 
-    /// The picture of quantised latents, in about -1 ..= 1.
+    /// The image of quantised latents, in about -1 ..= 1.
     ///
     /// # Shapes
     /// `[batch, vq_embed_dim, height, width]` -> `[batch, 3, f * height, f * width]`
-    pub fn decode(&self, quantized: Tensor<4>, limit: usize) -> Tensor<4> {
-        let latents = Rows::new(quantized, limit).conv2d(&self.post_quant_conv);
-        self.decoder.forward(latents).into_tensor()
+    pub fn decode(&self, quantized: Tensor<4>) -> Tensor<4> {
+        self.decode_within(quantized, usize::MAX).expect("everything fits without a limit")
+    }
+
+    /// [`VqModel::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    ///
+    /// # Errors
+    /// Before anything is computed, if a tensor cannot be cut so small.
+    pub fn decode_within(&self, quantized: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
+        self.decode_extent(quantized.dims(), limit)?;
+        Ok(self.image(Rows::new(quantized, limit)).into_tensor())
+    }
+
+    /// What [`VqModel::decode_within`] takes for latents `[batch, vq_embed_dim, height, width]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be cut into parts of at most `limit` values.
+    pub fn decode_extent(&self, quantized: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
+        self.image(Sizes::new(quantized, limit)).into_extent()
+    }
+
+    fn latents<M: FeatureMap>(&self, image: M) -> M {
+        self.encoder.forward(image).conv2d(&self.quant_conv)
+    }
+
+    fn image<M: FeatureMap>(&self, quantized: M) -> M {
+        self.decoder.forward(quantized.conv2d(&self.post_quant_conv))
     }
 }

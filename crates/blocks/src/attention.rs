@@ -75,6 +75,11 @@ impl Attention {
         linear_add(self.look(x, context), &self.to_out[0], residual)
     }
 
+    /// Number of heads.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
     fn look(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let dtype = x.dtype();
         let q = self.split_heads(linear(x, &self.to_q)); // [batch, heads, tokens, head_dim]

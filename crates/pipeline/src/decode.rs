@@ -2,7 +2,9 @@
 
 use burn::tensor::{DType, Tensor};
 use image::RgbImage;
-use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use pyrograph_autoencoder::{
+    AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, DoesNotFit, Extent,
+};
 use pyrograph_checkpoint::{Component, LoadReport, load};
 
 use crate::config::parse;
@@ -61,7 +63,7 @@ impl Decoder {
         finite("denoising", ADVICE, latents.clone()).await?;
         let mut images = Vec::with_capacity(latents.dims()[0]);
         for latent in latents.clone().chunk(latents.dims()[0], 0) {
-            let image = guarded("the autoencoder", || self.decode(latent))?; // [1, 3, height, width]
+            let image = guarded("the autoencoder", || self.decode(latent))??; // [1, 3, height, width]
             let [_, _, height, width] = image.dims();
             let values = finite("the autoencoder", "the checkpoint's VAE may be broken", image).await?;
             images.push(from_values(&values, width, height));
@@ -71,12 +73,29 @@ impl Decoder {
 
     /// # Shapes
     /// `[1, channels, height, width]` -> `[1, 3, f * height, f * width]` in about -1 ..= 1
-    fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        match &self.model {
-            Autoencoder::Kl(model) => model.decode(model.unscale(latents), self.limit),
-            Autoencoder::Tiny(model) => model.decode(model.unscale(latents), self.limit),
-        }
+    fn decode(&self, latents: Tensor<4>) -> Result<Tensor<4>, Error> {
+        let decoded = match &self.model {
+            Autoencoder::Kl(model) => model.decode_within(model.unscale(latents), self.limit),
+            Autoencoder::Tiny(model) => model.decode_within(model.unscale(latents), self.limit),
+        };
+        decoded.map_err(too_large)
     }
+
+    /// The tensors that decoding latents of that shape makes.
+    ///
+    /// # Errors
+    /// When a row of a feature map is too large for the device.
+    pub(crate) fn extent(&self, latents: [usize; 4]) -> Result<Extent, Error> {
+        let extent = match &self.model {
+            Autoencoder::Kl(model) => model.decode_extent(latents, self.limit),
+            Autoencoder::Tiny(model) => model.decode_extent(latents, self.limit),
+        };
+        extent.map_err(too_large)
+    }
+}
+
+fn too_large(cause: DoesNotFit) -> Error {
+    Error::Memory { stage: "the autoencoder", needed: 4 * cause.needed(), available: 4 * cause.limit() }
 }
 
 /// Pixels of `[3, height, width]` values in -1 ..= 1, rounded half to even as diffusers rounds.

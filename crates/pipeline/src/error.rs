@@ -67,6 +67,16 @@ pub enum Error {
         /// Why, and what would be right.
         problem: String,
     },
+    /// A stage needs more memory than there is, or one tensor larger than the device can bind.
+    #[error("{stage} needs {needed} bytes and the device allows {available}; a smaller image may fit")]
+    Memory {
+        /// The stage.
+        stage: &'static str,
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that there are.
+        available: u64,
+    },
     /// NaN or infinity came out of a stage; there is no picture to be made of that.
     #[error("{stage} produced NaN or infinity; {advice}")]
     NotFinite {

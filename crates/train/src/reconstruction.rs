@@ -31,8 +31,8 @@ impl AutoencoderLoss {
     /// - `noise`: `[batch, latent_channels, height / f, width / f]`
     /// - result: `[1]`
     pub fn forward(&self, autoencoder: &AutoencoderKl, image: Tensor<4>, noise: Tensor<4>) -> Tensor<1> {
-        let latents = autoencoder.encode(image.clone(), usize::MAX);
-        let decoded = autoencoder.decode(latents.sample(noise), usize::MAX);
+        let latents = autoencoder.encode(image.clone());
+        let decoded = autoencoder.decode(latents.sample(noise));
         self.of(image, decoded, &latents)
     }
 

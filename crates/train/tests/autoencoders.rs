@@ -74,7 +74,7 @@ fn a_tiny_kl_autoencoder_learns_squares() {
     }
     let image = squares(48, &mut Generator::new(77), &Device::flex());
     let model = trainer.averaged();
-    let decoded = model.decode(model.encode(image.clone(), usize::MAX).mode(), usize::MAX);
+    let decoded = model.decode(model.encode(image.clone()).mode());
     let (mean, psnr) = (psnr_of_the_mean(&image), psnr(decoded, image));
     assert!(psnr > 11.0, "{psnr} dB; the mean picture has {mean}");
 }
@@ -87,7 +87,7 @@ fn a_tiny_vq_autoencoder_learns_squares() {
     let config = VqModelConfig { shared, num_vq_embeddings: 64, vq_embed_dim: None };
     let mut model = seeded(5, &device, || config.init(&device).expect("the configuration is sound").materialize());
     let mut generator = Generator::new(78);
-    let latents = model.encode(squares(8, &mut generator, &device), usize::MAX);
+    let latents = model.encode(squares(8, &mut generator, &device));
     let indices = model.quantize(latents.clone()).indices;
     let mut first = CodebookMeans::new(&model.quantize, 0.0); // codes begin where latents are
     model.quantize = first.update(model.quantize, latents, indices, &mut generator);
@@ -95,16 +95,16 @@ fn a_tiny_vq_autoencoder_learns_squares() {
     while !trainer.finished() {
         let step = trainer.step(|model, generator| {
             let image = squares(8, generator, &device);
-            let quantized = model.quantize(model.encode(image.clone(), usize::MAX));
-            let decoded = model.decode(quantized.values, usize::MAX);
+            let quantized = model.quantize(model.encode(image.clone()));
+            let decoded = model.decode(quantized.values);
             (decoded - image).square().mean() + quantized.codebook_loss + quantized.commitment_loss
         });
         step.expect("the loss stays finite");
     }
     let image = squares(48, &mut Generator::new(77), &Device::flex());
     let model = trainer.averaged();
-    let quantized = model.quantize(model.encode(image.clone(), usize::MAX));
+    let quantized = model.quantize(model.encode(image.clone()));
     let usage = model.quantize.usage(quantized.indices.clone()).into_scalar::<f32>();
-    let (mean, psnr) = (psnr_of_the_mean(&image), psnr(model.decode(quantized.values, usize::MAX), image));
+    let (mean, psnr) = (psnr_of_the_mean(&image), psnr(model.decode(quantized.values), image));
     assert!(psnr > 11.0 && usage > 4.0, "{psnr} dB with {usage} of 64 codes; the mean picture has {mean}");
 }

@@ -34,7 +34,7 @@ pub fn reconstruction(
     let count = count.min(data.len());
     for number in 0..count {
         let image = data.images(&[number], false, device.tensors())?;
-        let decoded = model.decode(model.encode(image, usize::MAX).mode(), usize::MAX);
+        let decoded = model.decode(model.encode(image).mode());
         let (picture, decoded) = (data.picture(number)?, grid(decoded, 1));
         sums[0] += peak_signal_to_noise(&picture, &decoded);
         sums[1] += structural_similarity(&picture, &decoded);

@@ -87,7 +87,7 @@ impl AutoencoderTask {
         let batches = MEASURED.min(self.dataset.len()).div_ceil(batch);
         let latents = (0..batches).map(|index| {
             let batch = self.dataset.batch(index, batch, 0, self.device.tensors())?;
-            Ok(model.encode(batch.images, usize::MAX).mode())
+            Ok(model.encode(batch.images).mode())
         });
         let latents = Tensor::cat(latents.collect::<Result<Vec<_>, TrainError>>()?, 0);
         let count = latents.shape().num_elements() as i32;
@@ -151,9 +151,9 @@ impl Task for AutoencoderTask {
     }
 
     fn loss(&mut self, model: &AutoencoderKl, image: Tensor<4>, generator: &mut Generator) -> Tensor<1> {
-        let latents = model.encode(image.clone(), usize::MAX);
+        let latents = model.encode(image.clone());
         let noise = generator.randn_tensor(latents.mean.dims(), &image.device());
-        let decoded = model.decode(latents.sample(noise), usize::MAX);
+        let decoded = model.decode(latents.sample(noise));
         let loss = self.config.task.loss.of(image.clone(), decoded.clone(), &latents);
         let Some(discriminator) = &self.discriminator else { return loss };
         self.made.push([image, decoded.clone().detach()]);
@@ -192,7 +192,7 @@ impl Task for AutoencoderTask {
     /// Rows of pictures, each above what the autoencoder makes of it.
     fn samples(&self, model: &AutoencoderKl) -> Result<RgbImage, TrainError> {
         let images = self.dataset.batch(0, SHOWN, 0, self.device.tensors())?.images;
-        let decoded = model.decode(model.encode(images.clone(), usize::MAX).mode(), usize::MAX);
+        let decoded = model.decode(model.encode(images.clone()).mode());
         Ok(above(images, decoded))
     }
 

@@ -75,7 +75,7 @@ fn encode(path: &Path, dataset: &Dataset, autoencoder: &AutoencoderKl, device: &
     for &mirrored in variants {
         for first in (0..dataset.len()).step_by(BATCH) {
             let pictures: Vec<usize> = (first..dataset.len().min(first + BATCH)).collect();
-            let latents = autoencoder.encode(dataset.images(&pictures, mirrored, device)?, usize::MAX);
+            let latents = autoencoder.encode(dataset.images(&pictures, mirrored, device)?);
             let scaled = autoencoder.scale(latents.mode());
             shape = scaled.dims();
             let spread = autoencoder.scale(latents.mean.clone() + (latents.log_variance * 0.5).exp()) - scaled.clone();

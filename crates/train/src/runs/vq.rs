@@ -71,7 +71,7 @@ impl Task for VqTask {
         let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
         let means = CodebookMeans::new(&model.quantize, decay);
         let task = Self { config, dataset, means, seen: None, usage: 0.0, device: device.clone() };
-        let latents = model.encode(task.batch(0)?, usize::MAX);
+        let latents = model.encode(task.batch(0)?);
         let indices = model.quantize(latents.clone()).indices;
         let mut generator = task.config.trainer.generator_of_data(0);
         model.quantize =
@@ -88,10 +88,10 @@ impl Task for VqTask {
     }
 
     fn loss(&mut self, model: &VqModel, image: Tensor<4>, _generator: &mut Generator) -> Tensor<1> {
-        let latents = model.encode(image.clone(), usize::MAX);
+        let latents = model.encode(image.clone());
         let quantized = model.quantize(latents.clone());
         self.seen = Some((latents.detach(), quantized.indices));
-        let decoded = model.decode(quantized.values, usize::MAX);
+        let decoded = model.decode(quantized.values);
         let loss = self.config.task.loss.of_pictures(image, decoded) + quantized.commitment_loss;
         if self.by_gradients() { loss + quantized.codebook_loss } else { loss }
     }
@@ -127,7 +127,7 @@ impl Task for VqTask {
 
     fn samples(&self, model: &VqModel) -> Result<RgbImage, TrainError> {
         let images = self.dataset.batch(0, SHOWN, 0, self.device.tensors())?.images;
-        let decoded = model.decode(model.quantize(model.encode(images.clone(), usize::MAX)).values, usize::MAX);
+        let decoded = model.decode(model.quantize(model.encode(images.clone())).values);
         Ok(above(images, decoded))
     }
 
