@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use burn::tensor::wgpu::{WgpuSetup, wgpu};
 use burn::tensor::{Tensor, TensorData};
 use pyrograph::Device;
 use pyrograph_checkpoint::{Part, View, Weights, open_weights};
+use pyrograph_kernels::AdapterCapabilities;
 use serde_json::Value;
 
 /// A file of `tests/reference`.
@@ -33,6 +35,33 @@ pub(crate) fn devices() -> Vec<Device> {
         Err(error) => eprintln!("NOT TESTED on wgpu: {error}"),
     }
     devices
+}
+
+/// An adapter that refuses buffers of more than `bytes`, which tells of every tensor that is too large. Without an adapter the
+/// tests say so, and on continuous integration they fail.
+pub(crate) fn device_with_bindings_of(bytes: u64) -> Option<burn::tensor::Device> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::PRIMARY,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let Some(adapter) = adapters.into_iter().next() else {
+        assert!(std::env::var_os("CI").is_none(), "continuous integration needs an adapter");
+        eprintln!("NOT TESTED on wgpu: there is no adapter");
+        return None;
+    };
+    let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: adapter.features() - unwanted,
+        required_limits: wgpu::Limits { max_storage_buffer_binding_size: bytes, ..wgpu::Limits::default() },
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).expect("less than it can do");
+    let software = AdapterCapabilities::of(&adapter).software;
+    let setup = WgpuSetup { backend: adapter.get_info().backend, instance, adapter, device, queue };
+    let device = burn::tensor::Device::wgpu_options().setup(setup).init().expect("the device is new");
+    AdapterCapabilities { software, ..AdapterCapabilities::default() }.register(&device);
+    Some(device)
 }
 
 /// Dumped tensors, `<case>/<name>`.

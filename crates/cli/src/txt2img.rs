@@ -59,6 +59,9 @@ pub(crate) struct Arguments {
     /// Number format of UNet and text encoder
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
+    /// Give the UNet one sample at a time: less memory, slower, the same image
+    #[arg(long)]
+    low_memory: bool,
     /// Start from this standard normal noise: safetensors, tensor `latents` [n, 4, h/f, w/f] f32
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
@@ -136,7 +139,10 @@ pub(crate) fn watch(denoising: &mut Denoising) -> anyhow::Result<()> {
 impl Arguments {
     fn load_options(&self) -> LoadOptions {
         let prediction_type = self.prediction_type.map(PredictionType::from);
-        LoadOptions::default().with_f16(self.dtype == Dtype::F16).with_prediction_type(prediction_type)
+        LoadOptions::default()
+            .with_f16(self.dtype == Dtype::F16)
+            .with_prediction_type(prediction_type)
+            .with_low_memory(self.low_memory)
     }
 
     fn request(&self) -> anyhow::Result<Request> {

@@ -36,6 +36,7 @@ pub struct Denoising {
     noise: Generators,
     conditioning: Conditioning,
     guidance_rescale: f64,
+    samples_at_once: usize,
     infotext: Infotext,
     latents: Tensor<4>, // [batch, channels, height / f, width / f]
     next: usize,
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) noise: Generators,
     pub(crate) conditioning: Conditioning,
     pub(crate) guidance_rescale: f64,
+    /// The most samples that a call of the UNet takes.
+    pub(crate) samples_at_once: usize,
     pub(crate) infotext: Infotext,
 }
 
@@ -66,10 +69,21 @@ pub struct Step {
 
 impl Denoising {
     pub(crate) fn new(parts: Parts, start: Start) -> Self {
-        let Parts { unet, decoder, scheduler, noise, conditioning, guidance_rescale, infotext } = parts;
+        let Parts { unet, decoder, scheduler, noise, conditioning, guidance_rescale, samples_at_once, infotext } =
+            parts;
         let Start { latents, first_step } = start;
-        let next = first_step;
-        Self { unet, decoder, scheduler, noise, conditioning, guidance_rescale, infotext, latents, next }
+        Self {
+            unet,
+            decoder,
+            scheduler,
+            noise,
+            conditioning,
+            guidance_rescale,
+            samples_at_once,
+            infotext,
+            latents,
+            next: first_step,
+        }
     }
 
     /// The present latents: noisy until the iterator ends.
@@ -120,16 +134,39 @@ impl Denoising {
         self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.noise);
     }
 
-    /// One call of the UNet for all branches.
+    /// The UNet's predictions for all branches as one.
     fn predict(&self, timestep: f64, index: usize) -> Tensor<4> {
         let input = self.scheduler.scale_model_input(self.latents.clone(), index);
         let branches = &self.conditioning.branches;
         let inputs = Tensor::cat(vec![input; branches.len()], 0); // [branches * batch, channels, height, width]
         let texts = branches.iter().map(|branch| branch.context.text.clone()).collect();
-        let predictions = self.unet.forward(inputs, &[timestep], Tensor::cat(texts, 0)).chunk(branches.len(), 0);
+        let predictions = self.unet(inputs, timestep, Tensor::cat(texts, 0)).chunk(branches.len(), 0);
         let weighted = |(Branch { weight, .. }, prediction): (&Branch, Tensor<4>)| (*weight, prediction);
         let predictions: Vec<Weighted> = branches.iter().zip(predictions).map(weighted).collect();
         combine(&predictions, self.guidance_rescale)
+    }
+
+    /// The UNet's predictions, in as many calls as the device needs.
+    ///
+    /// # Shapes
+    /// - `samples` and output: `[samples, channels, height, width]`
+    /// - `texts`: `[samples, tokens, width]`
+    fn unet(&self, samples: Tensor<4>, timestep: f64, texts: Tensor<3>) -> Tensor<4> {
+        let parts = samples.split(self.samples_at_once, 0).into_iter().zip(texts.split(self.samples_at_once, 0));
+        let predictions = parts.map(|(samples, texts)| self.unet.forward(samples, &[timestep], texts));
+        Tensor::cat(predictions.collect(), 0)
+    }
+
+    /// The UNet's prediction for `samples`, as many at once as the device can hold.
+    fn unet(&self, samples: Tensor<4>, timestep: f64) -> Tensor<4> {
+        let count = samples.dims()[0];
+        let parts = (0..count).step_by(self.samples_at_once).map(|first| {
+            let length = self.samples_at_once.min(count - first);
+            let (samples, text) =
+                (samples.clone().narrow(0, first, length), self.text.clone().narrow(0, first, length));
+            self.pipeline.unet.forward(samples, &[timestep], text)
+        });
+        Tensor::cat(parts.collect(), 0)
     }
 }
 

@@ -24,6 +24,7 @@ mod device;
 mod error;
 mod guidance;
 mod infotext;
+mod memory;
 mod picture;
 mod readback;
 mod request;

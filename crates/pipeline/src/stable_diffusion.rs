@@ -13,6 +13,7 @@ use crate::config::parse;
 use crate::decode::Decoder;
 use crate::denoising::Parts;
 use crate::infotext::{Facts, Infotext};
+use crate::memory::{self, Calls, Room};
 use crate::readback::guarded;
 use crate::start::Start;
 use crate::text::TextEncoder;
@@ -25,8 +26,9 @@ pub struct StableDiffusion {
     text_encoder: TextEncoder,
     decoder: Arc<Decoder>,
     scheduler: SchedulerConfig,
-    sample_size: usize,
-    in_channels: usize,
+    unet_config: UNet2dConditionConfig,
+    dtype: DType,
+    low_memory: bool,
     device: Device,
     name: String,
     short_hash: Option<String>,
@@ -41,6 +43,9 @@ pub struct LoadOptions {
     pub f16: bool,
     /// What the UNet predicts, for single files that do not say. Default: as the checkpoint says.
     pub prediction_type: Option<PredictionType>,
+    /// Whether the UNet is given one sample at a time, first that of the negative prompt, then that of the prompt, image by
+    /// image. Slower, with the same images. Default: only where a device cannot hold more.
+    pub low_memory: bool,
 }
 
 impl LoadOptions {
@@ -54,6 +59,12 @@ impl LoadOptions {
     #[must_use]
     pub fn with_prediction_type(self, prediction_type: impl Into<Option<PredictionType>>) -> Self {
         Self { prediction_type: prediction_type.into(), ..self }
+    }
+
+    /// Sets [`LoadOptions::low_memory`].
+    #[must_use]
+    pub fn with_low_memory(self, low_memory: bool) -> Self {
+        Self { low_memory, ..self }
     }
 }
 
@@ -95,6 +106,7 @@ impl StableDiffusion {
             return Err(Error::request("f16", format!("{} cannot compute in float16; use float32", device.name())));
         }
         let dtype = if options.f16 { DType::F16 } else { DType::F32 };
+        memory::check_weights(checkpoint, dtype, device)?;
         let unet_config: UNet2dConditionConfig = parse("unet", &checkpoint.unet.config)?;
         let wrong = |cause| Error::Config { component: "unet", cause };
         let mut unet = unet_config.init(device.tensors()).map_err(wrong)?;
@@ -109,8 +121,9 @@ impl StableDiffusion {
         scheduler.prediction_type = options.prediction_type.or(scheduler.prediction_type);
         let pipeline = Self {
             scheduler,
-            sample_size: unet_config.sample_size.unwrap_or(64),
-            in_channels: unet_config.in_channels,
+            unet_config,
+            dtype,
+            low_memory: options.low_memory,
             unet: Arc::new(unet),
             text_encoder,
             decoder: Arc::new(decoder),
@@ -119,7 +132,7 @@ impl StableDiffusion {
             short_hash: checkpoint.short_hash()?,
             unused,
         };
-        pipeline.check_fit(&unet_config).map(|()| pipeline)
+        pipeline.check_fit().map(|()| pipeline)
     }
 
     /// Makes the images of a request.
@@ -135,10 +148,11 @@ impl StableDiffusion {
     /// Prepares the images of a request; iterating makes the steps.
     ///
     /// # Errors
-    /// When the request does not fit the model.
+    /// When the request does not fit the model or the device.
     pub fn denoise(&self, request: &Request) -> Result<Denoising, Error> {
         request.validate()?;
         let shape = self.latent_shape(request)?;
+        let samples_at_once = self.samples_at_once(request, shape)?;
         let algorithm = self.algorithm(request)?;
         let scheduler = algorithm.build(&self.scheduler_config(request), request.sampling.steps)?;
         let mut noise = Generators::new((0..request.batch_size).map(|image| request.seed_of_image(image)));
@@ -150,9 +164,39 @@ impl StableDiffusion {
             noise,
             conditioning: guarded("the text encoder", || Conditioning::new(request, &self.text_encoder))??,
             guidance_rescale: request.guidance.rescale,
+            samples_at_once,
             infotext: Infotext { request: request.clone(), facts: self.facts(request, algorithm, shape) },
         };
         Ok(Denoising::new(parts, start))
+    }
+
+    /// An estimate of the bytes that a request takes beside the weights: those of the UNet or of the decoder, the greater ones.
+    ///
+    /// # Errors
+    /// When the request does not fit the model or the device.
+    pub fn memory(&self, request: &Request) -> Result<u64, Error> {
+        request.validate()?;
+        let latents = self.latent_shape(request)?;
+        let decoder = self.decoder_memory(latents, Room::of(&self.device))?;
+        Ok(decoder.max(self.calls(latents).activations(self.samples_at_once(request, latents)?)))
+    }
+
+    /// The most samples that the UNet can take at once.
+    fn samples_at_once(&self, request: &Request, latents: [usize; 4]) -> Result<usize, Error> {
+        let room = Room::of(&self.device);
+        self.decoder_memory(latents, room)?;
+        let samples = if request.guidance.is_on() { 2 * latents[0] } else { latents[0] };
+        self.calls(latents).samples_at_once(if self.low_memory { 1 } else { samples }, room)
+    }
+
+    fn calls(&self, [_, _, height, width]: [usize; 4]) -> Calls<'_> {
+        let text_tokens = self.text_encoder.tokens;
+        Calls { config: &self.unet_config, size: [height, width], text_tokens, dtype: self.dtype }
+    }
+
+    /// Images are decoded one after the other.
+    fn decoder_memory(&self, [_, channels, height, width]: [usize; 4], room: Room) -> Result<u64, Error> {
+        memory::check_decoder(&self.decoder, [1, channels, height, width], room)
     }
 
     /// The images of latents as [`Denoising::latents`] gives them, one after the other and in bands where a whole image
@@ -224,7 +268,7 @@ impl StableDiffusion {
         let Canvas::Blank { width, height } = request.canvas;
         let side = |field, pixels: Option<usize>| {
             let factor = self.decoder.downsampling;
-            let pixels = pixels.unwrap_or(self.sample_size * factor);
+            let pixels = pixels.unwrap_or(self.unet_config.sample_size.unwrap_or(64) * factor);
             let multiple = factor.max(8);
             match pixels {
                 1..=16_384 if pixels.is_multiple_of(multiple) => Ok(pixels / factor),
@@ -234,11 +278,12 @@ impl StableDiffusion {
         Ok([request.batch_size, self.decoder.latent_channels, side("height", height)?, side("width", width)?])
     }
 
-    fn check_fit(&self, unet: &UNet2dConditionConfig) -> Result<(), Error> {
+    fn check_fit(&self) -> Result<(), Error> {
+        let unet = &self.unet_config;
         let check = |holds: bool, problem: String| {
             if holds { Ok(()) } else { Err(Error::Misfit { part: "unet", problem }) }
         };
-        let (channels, latent) = (self.in_channels, self.decoder.latent_channels);
+        let (channels, latent) = (unet.in_channels, self.decoder.latent_channels);
         let problem =
             format!("the UNet wants {channels} channels and the autoencoder has {latent}: text alone cannot drive it");
         check(channels == latent, problem)?;

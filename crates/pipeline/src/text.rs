@@ -13,6 +13,7 @@ pub(crate) struct TextEncoder {
     model: ClipTextModel,
     blocks: usize,
     pub(crate) width: usize,
+    pub(crate) tokens: usize,
 }
 
 impl TextEncoder {
@@ -25,7 +26,8 @@ impl TextEncoder {
             model = model.with_token_table_on(&burn::tensor::Device::flex());
         }
         let report = load(&mut model, component.weights.as_ref(), dtype)?;
-        Ok((Self { tokenizer, model, blocks: config.num_hidden_layers, width: config.hidden_size }, report))
+        let (blocks, width, tokens) = (config.num_hidden_layers, config.hidden_size, config.max_position_embeddings);
+        Ok((Self { tokenizer, model, blocks, width, tokens }, report))
     }
 
     /// The hidden states of a prompt's tokens, those before the last `clip_skip` blocks.

@@ -5,6 +5,7 @@
 
 mod config;
 mod down;
+mod extent;
 mod mid;
 mod time;
 mod transformer;
@@ -13,6 +14,7 @@ mod up;
 
 pub use config::UNet2dConditionConfig;
 pub use down::DownBlock;
+pub use extent::Extent;
 pub use mid::MidBlock;
 pub use pyrograph_blocks::{ConfigError, PerBlock};
 pub use time::{TimestepEmbedding, timestep_features};
