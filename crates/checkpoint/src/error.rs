@@ -1,11 +1,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::OutputError;
+
 /// What is wrong with a file; every message names the file, and the tensor where there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The operating system refuses to read or to write.
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The operating system refuses to read.
     #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.

@@ -5,6 +5,8 @@
 //! [`load`] puts into a module and [`save`] takes out of one. [`ClipCheckpoint::open`] does the same for a CLIP with both
 //! towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
 //!
+//! [`Output`] is the way in which files are written: whole or not at all.
+//!
 //! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
 //! without ever calling what they name.
 
@@ -12,16 +14,21 @@ mod cast;
 mod checkpoint;
 mod clip;
 mod component;
+pub mod disk;
 mod error;
+pub mod faults;
 mod latents;
 mod ldm;
 mod load;
 mod location;
+mod output;
 mod parameter_path;
 mod pickle;
 mod safetensors_file;
+mod safetensors_output;
 mod save;
 mod sharded;
+mod temporary;
 mod tokenizer;
 mod view;
 mod weights;
@@ -30,11 +37,13 @@ pub use checkpoint::Checkpoint;
 pub use clip::ClipCheckpoint;
 pub use component::Component;
 pub use error::CheckpointError;
-pub use latents::{read_latents, save_tensors};
+pub use latents::read_latents;
 pub use load::{LoadReport, load};
 pub use location::{Location, Source, Storage};
+pub use output::{Output, OutputError};
 pub use pickle::PickleFile;
 pub use safetensors_file::SafetensorsFile;
+pub use safetensors_output::{save_tensors, write_tensors};
 pub use save::save;
 pub use sharded::Sharded;
 pub use tokenizer::{TokenizerFiles, TokenizerSource};

@@ -1,5 +1,6 @@
 //! Modules to files.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -7,14 +8,19 @@ use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use crate::cast::{cast, transpose};
 use crate::parameter_path::ParameterPath;
-use crate::{CheckpointError, save_tensors};
+use crate::safetensors_output::{Entry, write_entries};
+use crate::{CheckpointError, Output};
 
 /// Writes all float parameters of a module as a safetensors file that [`load`](crate::load) reads, as diffusers does: the
 /// names of the fields behind `prefix`, PyTorch's shapes, elements of type `dtype`. Linear layers whose last name is in
-/// `pointwise` are written as the 1x1 convolutions that they equal. No half-written file is ever there.
+/// `pointwise` are written as the 1x1 convolutions that they equal.
+///
+/// One parameter after the other is read from its device, cast and written; the memory needed is at most twice the largest
+/// parameter in float32.
 ///
 /// # Errors
-/// When a parameter holds NaN or infinity or is too large for `dtype`, or the file cannot be written.
+/// When a parameter holds NaN or infinity or is too large for `dtype`, or the file cannot be written; then one that was there is
+/// as it was.
 pub fn save<M: Module>(
     module: &M,
     path: &Path,
@@ -22,49 +28,75 @@ pub fn save<M: Module>(
     dtype: DType,
     pointwise: &[&str],
 ) -> Result<(), CheckpointError> {
-    let mut collect = Collect { path: ParameterPath::default(), prefix, dtype, pointwise, tensors: Vec::new() };
+    let output = Output::create(path)?;
+    let mut collect = Collect { path: ParameterPath::default(), prefix, dtype, pointwise, entries: Vec::new() };
     module.visit(&mut collect);
-    let named = |(name, tensor): (String, Result<TensorData, String>)| match tensor {
-        Ok(tensor) => Ok((name, tensor)),
-        Err(problem) => Err(CheckpointError::tensor(&path.display().to_string(), &name, problem)),
-    };
-    let tensors = collect.tensors.into_iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    let tensors: Vec<(&str, TensorData)> = tensors.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
-    save_tensors(path, &tensors)
+    write_entries(output, collect.entries)
 }
 
 /// Parameters that have no dimensions in files; burn has no such tensors.
 const SCALARS: [&str; 1] = ["logit_scale"];
 
+/// Lists parameters without reading them.
 struct Collect<'a> {
     path: ParameterPath,
     prefix: &'a str,
     dtype: DType,
     pointwise: &'a [&'a str],
-    tensors: Vec<(String, Result<TensorData, String>)>,
+    entries: Vec<Entry<'static>>,
+}
+
+/// A parameter's shape in files, beside that in the module.
+#[derive(Clone, Copy)]
+enum Layout {
+    Same,
+    Scalar,
+    /// `[in, out]` to `[out, in]`.
+    Matrix,
+    /// `[in, out]` to `[out, in, 1, 1]`.
+    Pointwise,
 }
 
 impl Collect<'_> {
-    fn read<const D: usize>(&self, param: &Param<Tensor<D>>) -> Result<TensorData, String> {
-        let data = param.val().try_into_data().map_err(|error| format!("cannot be read back: {error}"))?;
-        let data = cast(data, self.dtype)?;
-        let name = self.path.name();
-        if SCALARS.contains(&name.as_str()) {
-            return reshape(data, Shape::new([]));
+    fn layout(&self, name: &str) -> Layout {
+        let pointwise = || name.rsplit('.').nth(1).is_some_and(|layer| self.pointwise.contains(&layer));
+        match self.path.is_matrix() {
+            _ if SCALARS.contains(&name) => Layout::Scalar,
+            true if pointwise() => Layout::Pointwise,
+            true => Layout::Matrix,
+            false => Layout::Same,
         }
-        if !self.path.is_matrix() {
-            return Ok(data);
-        }
-        let [rows, columns] = [data.shape()[0], data.shape()[1]];
-        let data = transpose(data, [rows, columns])?;
-        let is_pointwise = name.rsplit('.').nth(1).is_some_and(|layer| self.pointwise.contains(&layer));
-        if is_pointwise { reshape(data, Shape::new([columns, rows, 1, 1])) } else { Ok(data) }
     }
 }
 
-fn reshape(data: TensorData, shape: Shape) -> Result<TensorData, String> {
-    let (bytes, _, dtype) = data.into_parts();
-    TensorData::try_from_bytes(bytes, shape, dtype).map_err(|error| error.to_string())
+impl Layout {
+    fn shape(self, shape: &[usize]) -> Vec<usize> {
+        match self {
+            Self::Same => shape.to_vec(),
+            Self::Scalar => Vec::new(),
+            Self::Matrix => vec![shape[1], shape[0]],
+            Self::Pointwise => vec![shape[1], shape[0], 1, 1],
+        }
+    }
+
+    fn arrange(self, data: TensorData) -> Result<TensorData, String> {
+        let shape = Shape::from(self.shape(data.shape()));
+        let data = match self {
+            Self::Same | Self::Scalar => data,
+            Self::Matrix | Self::Pointwise => {
+                let [rows, columns] = [data.shape()[0], data.shape()[1]];
+                transpose(data, [rows, columns])?
+            }
+        };
+        let (bytes, _, dtype) = data.into_parts();
+        TensorData::try_from_bytes(bytes, shape, dtype).map_err(|error| error.to_string())
+    }
+}
+
+/// A parameter as it is in the file.
+fn read<const D: usize>(tensor: Tensor<D>, dtype: DType, layout: Layout) -> Result<TensorData, String> {
+    let data = tensor.try_into_data().map_err(|error| format!("cannot be read back: {error}"))?;
+    layout.arrange(cast(data, dtype)?)
 }
 
 impl ModuleVisitor for Collect<'_> {
@@ -77,6 +109,13 @@ impl ModuleVisitor for Collect<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.tensors.push((format!("{}{}", self.prefix, self.path.name()), self.read(param)));
+        let (name, dtype, tensor) = (self.path.name(), self.dtype, param.val());
+        let layout = self.layout(&name);
+        self.entries.push(Entry {
+            name: format!("{}{name}", self.prefix),
+            dtype,
+            shape: layout.shape(&param.lazy_shape()),
+            data: Box::new(move || read(tensor, dtype, layout).map(Cow::Owned)),
+        });
     }
 }

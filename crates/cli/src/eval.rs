@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use image::RgbImage;
-use pyrograph::{Clip, Device, LoadOptions, Location, Request, StableDiffusion};
+use pyrograph::{Clip, Device, LoadOptions, Location, Output, Picture, Request, StableDiffusion};
 use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
 
+use crate::outputs::open_images;
 use crate::progress;
 use crate::shipped::model_at;
 use crate::txt2img::load;
@@ -50,6 +51,7 @@ pub(crate) struct Arguments {
 
 /// Measures the model.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let grids = arguments.grids()?;
     let device = pyrograph::device(&arguments.device)?;
     let folder = model_at(arguments.model.as_deref())?;
     let class = class_of(&folder)?;
@@ -70,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge pictures")?;
     let examiner = Examiner::new(arguments, &folder, drawings, &vae, &device)?;
     let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
-    for (name, data) in [("held out", Some(&data)), ("seen", seen.as_ref())] {
+    for ((name, data), grid) in [("held out", Some(&data)), ("seen", seen.as_ref())].into_iter().zip(grids) {
         let Some(data) = data else { continue };
         let real = examiner.examine(data, |number| Ok(data.picture(number)?))?;
         let mut shown = Vec::new();
@@ -81,13 +83,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Ok(picture)
         })?;
-        if let Some(grid) = &arguments.grid {
-            let path = if name == "seen" { with_suffix(grid, "-seen") } else { grid.clone() };
-            pyrograph::Picture { image: tile(&shown, COLUMNS), parameters: String::new() }.save(path)?;
-        }
         writeln!(out, "{name}, {} pictures (in brackets: the data's own pictures judged alike)", painted.count)?;
         for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
             writeln!(out, "  {what:<34} {painted:5.1} %  ({real:.1} %)")?;
+        }
+        if let Some(grid) = grid {
+            let image = tile(&shown, COLUMNS);
+            Picture { image, parameters: String::new() }.write(grid).context("--grid")?;
         }
     }
     Ok(())
@@ -97,9 +99,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 const SHOWN: usize = 64;
 const COLUMNS: usize = 16;
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}{suffix}.png"))
+impl Arguments {
+    /// The outputs of both grids, of which the second is needed only with pictures of the training.
+    fn grids(&self) -> anyhow::Result<[Option<Output>; 2]> {
+        let Some(path) = &self.grid else { return Ok([None, None]) };
+        let [stem, extension] =
+            [path.file_stem(), path.extension()].map(|part| part.unwrap_or_default().to_string_lossy());
+        let seen = self.seen.is_some().then(|| path.with_file_name(format!("{stem}-seen.{extension}")));
+        let open = |path: &Path| open_images(path, 1).context("--grid").map(|mut outputs| outputs.pop());
+        Ok([open(path)?, seen.as_deref().map_or(Ok(None), open)?])
+    }
 }
 
 /// `_class_name` of a folder's `model_index.json` or `config.json`.

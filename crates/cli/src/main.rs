@@ -5,6 +5,7 @@ mod classify;
 mod devices;
 mod eval;
 mod losses;
+mod outputs;
 mod progress;
 mod score;
 mod shipped;

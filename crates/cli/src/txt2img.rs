@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use pyrograph::{Algorithm, Denoising, Device, LoadOptions, Location, PredictionType, Request, StableDiffusion};
 
+use crate::outputs::Outputs;
 use crate::progress;
 use crate::shipped::model_at;
 
@@ -65,10 +65,10 @@ pub(crate) struct Arguments {
     /// Start from this standard normal noise: safetensors, tensor `latents` [n, 4, h/f, w/f] f32
     #[arg(long, value_name = "FILE")]
     latents: Option<PathBuf>,
-    /// Write the final latents before decoding: safetensors, tensor `latents`
+    /// Write the final latents before decoding: safetensors, tensor `latents`; `-` for standard output
     #[arg(long, value_name = "FILE")]
     save_latents: Option<PathBuf>,
-    /// The picture
+    /// The image; `-` for standard output
     #[arg(long, value_name = "FILE.png", default_value = "output.png")]
     output: PathBuf,
 }
@@ -91,26 +91,22 @@ pub(crate) enum Dtype {
 
 /// Makes the picture.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    check_output(&arguments.output)?;
+    let request = arguments.request()?;
+    request.validate()?;
+    let mut outputs = Outputs::open(&arguments.output, request.batch_size, arguments.save_latents.as_deref())?;
     let device = pyrograph::device(&arguments.device)?;
     let pipeline = load(model_at(arguments.model.as_deref())?, &device, arguments.load_options())?;
-    let request = arguments.request()?;
     for dropped in pipeline.dropped(&request)? {
         eprintln!("warning: the prompt is too long for the text encoder; this was dropped: {dropped:?}");
     }
     let mut denoising = pipeline.denoise(&request)?;
     watch(&mut denoising)?;
-    if let Some(path) = &arguments.save_latents {
-        let latents = denoising.latents().try_into_data()?;
-        pyrograph::save_tensors(path, &[("latents", latents)])?;
-    }
+    let latents_written = outputs.write_latents(denoising.latents());
     let decoding = progress::waiting("decoding");
     let pictures = denoising.images()?;
     decoding.finish_and_clear();
-    for (index, path) in pictures.save(&arguments.output)?.iter().enumerate() {
-        eprintln!("{} (seed {})", path.display(), request.seed_of_image(index));
-    }
-    Ok(())
+    let images_written = outputs.write_images(&pictures, &request);
+    latents_written.and(images_written) // one that cannot be written does not cost the others
 }
 
 /// Loads a checkpoint.
@@ -175,16 +171,4 @@ impl From<Prediction> for PredictionType {
 
 fn scheduler(name: &str) -> Result<Algorithm, String> {
     name.parse().map_err(|error: pyrograph::SchedulerError| error.to_string())
-}
-
-/// An output that cannot be written is found out before minutes of work.
-fn check_output(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    anyhow::ensure!(!path.is_dir(), "--output: {} is a folder; name a .png file", path.display());
-    let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-    anyhow::ensure!(png, "--output: {} must end in .png", path.display());
-    let metadata = folder.metadata().with_context(|| format!("--output: {}", folder.display()))?;
-    anyhow::ensure!(metadata.is_dir(), "--output: {} is not a folder", folder.display());
-    anyhow::ensure!(!metadata.permissions().readonly(), "--output: {} is read-only", folder.display());
-    Ok(())
 }

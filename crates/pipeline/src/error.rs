@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pyrograph_checkpoint::CheckpointError;
+use pyrograph_checkpoint::{CheckpointError, OutputError};
 use pyrograph_scheduler::SchedulerError;
 use pyrograph_unet::ConfigError;
 
@@ -109,14 +109,18 @@ pub enum Error {
         /// Why not.
         problem: String,
     },
-    /// A picture cannot be written.
-    #[error("{path}: {problem}")]
-    Write {
-        /// The picture's file.
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The name of an image's file asks for a format that cannot be written.
+    #[error("{}: must end in .png", path.display())]
+    ImageFormat {
+        /// The file.
         path: PathBuf,
-        /// Why not.
-        problem: String,
     },
+    /// The text of an image is longer than a PNG may have.
+    #[error("PNG: {0}")]
+    Png(png::EncodingError),
 }
 
 impl Error {

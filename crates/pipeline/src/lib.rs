@@ -40,7 +40,10 @@ pub use denoising::{Denoising, Step};
 pub use device::{Device, Limits, device, device_async, device_within};
 pub use error::Error;
 pub use picture::{Picture, Pictures};
-pub use pyrograph_checkpoint::{Checkpoint, CheckpointError, Location, Source, Storage, read_latents, save_tensors};
+pub use pyrograph_checkpoint::{
+    Checkpoint, CheckpointError, Location, Output, OutputError, Source, Storage, read_latents, save_tensors,
+    write_tensors,
+};
 pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError};
 pub use request::{Canvas, Guidance, Request, Sampling};
 pub use stable_diffusion::{LoadOptions, StableDiffusion};

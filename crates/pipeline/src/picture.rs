@@ -1,11 +1,11 @@
 //! Pictures and their files.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use tempfile::NamedTempFile;
+use pyrograph_checkpoint::Output;
 
 use crate::Error;
 
@@ -27,24 +27,35 @@ impl Pictures {
         Self(images.into_iter().map(|(image, parameters)| Picture { image, parameters }).collect())
     }
 
-    /// Writes the picture as a PNG; several as `name-1.png`, `name-2.png` and so on. Returns the files.
+    /// Opens the outputs of `count` images: the file `path`, or several called `name-1.png`, `name-2.png` and so on. A device or
+    /// a pipe gets one image after the other.
     ///
     /// # Errors
-    /// When a file cannot be written; there is never half a file.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+    /// When the name does not end in `.png`, or a file could not be written later.
+    pub fn outputs(path: impl AsRef<Path>, count: usize) -> Result<Vec<Output>, Error> {
         let path = path.as_ref();
-        let numbered = |number: usize| match self.0.len() {
-            1 => path.to_owned(),
-            _ => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                path.with_file_name(format!("{stem}-{number}.png"))
-            }
+        let is_special = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if count == 1 || is_special {
+            return (0..count).map(|_| open_png(path)).collect();
+        }
+        check_format(path)?;
+        let [stem, extension] =
+            [path.file_stem(), path.extension()].map(|part| part.unwrap_or_default().to_string_lossy());
+        let numbered = |number: usize| path.with_file_name(format!("{stem}-{number}.{extension}"));
+        (1..=count).map(|number| open_png(&numbered(number))).collect()
+    }
+
+    /// Writes each image as a PNG; several as `name-1.png`, `name-2.png` and so on. Returns the files.
+    ///
+    /// # Errors
+    /// When the name does not end in `.png`, or a file cannot be written; the others are written, and there is never half a file.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
+        let outputs = Self::outputs(path, self.0.len())?;
+        let save = |(picture, output): (&Picture, Output)| {
+            let path = output.path().to_owned();
+            picture.write(output).map(|()| path)
         };
-        let save = |(index, picture): (usize, &Picture)| {
-            let path = numbered(index + 1);
-            picture.save(&path).map(|()| path)
-        };
-        self.0.iter().enumerate().map(save).collect()
+        self.0.iter().zip(outputs).map(save).collect::<Vec<_>>().into_iter().collect()
     }
 }
 
@@ -57,24 +68,24 @@ impl Deref for Pictures {
 }
 
 impl Picture {
-    /// Writes the picture as a PNG with its parameters as text, first to a temporary file beside it.
+    /// Writes the image as a PNG with its parameters as text.
+    ///
+    /// # Errors
+    /// When the name does not end in `.png`, or the file cannot be written; there is never half a file.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.write(open_png(path.as_ref())?)
+    }
+
+    /// The same to an output that was opened before, as [`Pictures::outputs`] does.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let path = path.as_ref();
-        let failed = |problem: String| Error::Write { path: path.to_owned(), problem };
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+    pub fn write(&self, output: Output) -> Result<(), Error> {
+        let failed = |error| match error {
+            png::EncodingError::IoError(error) => error,
+            other => other.into(),
         };
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(failed("is a folder; name a .png file".into()));
-        }
-        let file = NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
-        self.encode(BufWriter::new(&file)).map_err(|error| failed(error.to_string()))?;
-        file.persist(path).map_err(|error| failed(error.error.to_string()))?;
-        readable_by_all(path).map_err(|error| failed(error.to_string()))
+        Ok(output.write_with(|output| self.encode(output).map_err(failed))?)
     }
 
     /// The bytes of the PNG that [`save`](Self::save) writes.
@@ -83,8 +94,7 @@ impl Picture {
     /// When the text is longer than a PNG may have.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        self.encode(&mut bytes)
-            .map_err(|error| Error::Write { path: PathBuf::from("PNG"), problem: error.to_string() })?;
+        self.encode(&mut bytes).map_err(Error::Png)?;
         Ok(bytes)
     }
 
@@ -105,13 +115,17 @@ impl Picture {
     }
 }
 
-/// Temporary files are private; a picture has the permissions of other new files.
-fn readable_by_all(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
+/// Opens the output of an image. What is no file may have any name.
+fn open_png(path: &Path) -> Result<Output, Error> {
+    let output = Output::create(path)?;
+    if !output.is_stream() {
+        check_format(path)?;
     }
-    let _ = path;
-    Ok(())
+    Ok(output)
+}
+
+/// The format follows the name, and there is one format.
+fn check_format(path: &Path) -> Result<(), Error> {
+    let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    if is_png { Ok(()) } else { Err(Error::ImageFormat { path: path.to_owned() }) }
 }

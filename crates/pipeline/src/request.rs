@@ -204,9 +204,11 @@ impl Request {
         self.seed.wrapping_add(index as u64)
     }
 
+    /// Checks all that can be checked without a model.
+    ///
     /// # Errors
-    /// Names the first field whose value is possible with no model.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    /// [`Error::Request`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<(), Error> {
         let check =
             |holds: bool, field, problem: &str| if holds { Ok(()) } else { Err(Error::request(field, problem)) };
         check((1..=10_000).contains(&self.sampling.steps), "steps", "must be 1 to 10000")?;

@@ -3,6 +3,7 @@
 mod folders;
 mod latents;
 mod loading;
+mod outputs;
 mod pickles;
 mod safetensors_files;
 mod single_files;

@@ -1,0 +1,156 @@
+//! File system operations that make outputs last. Each can be made to fail by a test ([`faults`](crate::faults)).
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::faults;
+
+/// Makes a folder and those that it is in.
+///
+/// # Errors
+/// When the system refuses.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = folder_of(path);
+    create_folder(&parent)?;
+    faults::operation()?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        created => created,
+    }?;
+    sync_folder(&parent)
+}
+
+/// Renames a file or folder; a file that has the new name is replaced.
+///
+/// # Errors
+/// When the system refuses.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    faults::operation()?;
+    fs::rename(from, to)?;
+    faults::renamed(from, to);
+    Ok(())
+}
+
+/// Exchanges the names of two folders in one operation.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] when the system or the file system has no such operation.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    faults::operation()?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            exchanged => return exchanged.map_err(io::Error::from),
+        }
+    }
+    let _ = (one, other);
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    faults::operation()?;
+    fs::remove_file(path)
+}
+
+/// Removes a folder and all that is in it.
+///
+/// # Errors
+/// When the system refuses; a part may be gone then.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() { remove_folder(&entry.path()) } else { remove_file(&entry.path()) }?;
+    }
+    faults::operation()?;
+    fs::remove_dir(path)
+}
+
+/// Lets `write` write a file that appears under `path`, which counts as one operation and is not synced.
+///
+/// # Errors
+/// Those of `write`.
+pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    faults::operation()?;
+    write(path)?;
+    faults::written(path);
+    Ok(())
+}
+
+/// Waits until the names in a folder are on the disk, where the system can say so.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    faults::operation()?;
+    // Windows opens no folders, a folder may be writable without being readable, and some network file systems sync none.
+    let Ok(folder) = File::open(path) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Waits until a folder and all that is in it are on the disk.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            faults::operation()?;
+            File::options().write(true).open(entry.path())?.sync_all()?;
+            faults::synced(&entry.path());
+        }
+    }
+    sync_folder(path)
+}
+
+/// The folder that a file is in: `.` for a name alone.
+pub fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// A file that is written and synced.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+}
+
+impl Writer {
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        faults::operation()?;
+        self.file.sync_all()?;
+        faults::synced(&self.path);
+        Ok(())
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = faults::operation() {
+            let _ = self.file.write(&bytes[..bytes.len() / 2]); // as a full disk or a kill leaves it
+            return Err(error);
+        }
+        faults::written(&self.path);
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
