@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use plotters::prelude::{ChartBuilder, IntoDrawingArea, IntoLogRange, LineSeries, RGBColor, SVGBackend, WHITE};
+use pyrograph::Output;
 
-/// What was lost so far.
+/// The losses of a run so far.
 pub(crate) struct Losses {
     folder: PathBuf,
-    csv: BufWriter<File>,
+    /// `losses.csv`, to which lines are appended; none after a line that could not be written whole.
+    csv: Option<File>,
     all: Vec<(usize, f64)>,
     latest: VecDeque<(f64, Instant, usize)>,
 }
@@ -24,27 +26,46 @@ const HEADER: &str = "step,loss";
 impl Losses {
     /// Begins `losses.csv`, or goes on after `steps` of it; what lies beyond was not saved in a checkpoint.
     pub(crate) fn open(folder: &Path, steps: usize) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let path = folder.join("losses.csv");
-        let before = if steps > 0 { std::fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
-        let all: Vec<(usize, f64)> = before.lines().filter_map(row).filter(|(step, _)| *step <= steps).collect();
-        let csv = File::create(&path).with_context(|| path.display().to_string())?;
-        let mut losses = Self { folder: folder.to_owned(), csv: BufWriter::new(csv), all, latest: VecDeque::new() };
-        writeln!(losses.csv, "{HEADER}")?;
-        for (step, loss) in &losses.all {
-            writeln!(losses.csv, "{step},{loss}")?;
+        let mut losses = Self { folder: folder.to_owned(), csv: None, all: Vec::new(), latest: VecDeque::new() };
+        if steps > 0 {
+            let before = std::fs::read_to_string(losses.path()).unwrap_or_default();
+            let whole = before.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')); // the last may be cut
+            losses.all = whole.filter_map(row).filter(|(step, _)| *step <= steps).collect();
         }
-        losses.csv.flush()?;
+        losses.rewrite()?;
         Ok(losses)
     }
 
+    /// Appends a line. After one that failed the file is written anew, so that no line is missing or cut.
     pub(crate) fn add(&mut self, step: usize, loss: f64, images: usize) -> anyhow::Result<()> {
         self.all.push((step, loss));
         self.latest.push_back((loss, Instant::now(), images));
         if self.latest.len() > LATEST {
             self.latest.pop_front();
         }
-        writeln!(self.csv, "{step},{loss}").and_then(|()| self.csv.flush()).context("losses.csv")
+        let Some(mut csv) = self.csv.take() else { return self.rewrite() };
+        csv.write_all(format!("{step},{loss}\n").as_bytes()).context("losses.csv")?;
+        self.csv = Some(csv);
+        Ok(())
+    }
+
+    /// Waits until all lines are on the disk, as they must be before a checkpoint counts on them.
+    pub(crate) fn sync(&self) -> anyhow::Result<()> {
+        self.csv.as_ref().map_or(Ok(()), File::sync_data).context("losses.csv")
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("losses.csv")
+    }
+
+    fn rewrite(&mut self) -> anyhow::Result<()> {
+        let lines = |output: &mut Output| -> io::Result<()> {
+            writeln!(output, "{HEADER}")?;
+            self.all.iter().try_for_each(|(step, loss)| writeln!(output, "{step},{loss}"))
+        };
+        Output::create(self.path())?.write_with(lines)?;
+        self.csv = Some(File::options().append(true).open(self.path()).context("losses.csv")?);
+        Ok(())
     }
 
     /// The mean loss of the latest steps, and the speed.
@@ -65,9 +86,9 @@ impl Losses {
         let positive = smooth.iter().map(|(_, loss)| *loss).filter(|loss| *loss > 0.0);
         let (least, most) = positive.fold((f64::MAX, 0.0_f64), |(least, most), loss| (least.min(loss), most.max(loss)));
         let Some(last) = smooth.last().map(|(step, _)| *step).filter(|_| most > 0.0) else { return Ok(()) };
-        let path = self.folder.join("losses.svg");
-        let area = SVGBackend::new(&path, (800, 400)).into_drawing_area();
+        let mut svg = String::new();
         let drawn = (|| {
+            let area = SVGBackend::with_string(&mut svg, (800, 400)).into_drawing_area();
             area.fill(&WHITE)?;
             let axes = (0..last + 1, (least * 0.9..most * 1.1).log_scale());
             let mut chart = ChartBuilder::on(&area)
@@ -79,7 +100,8 @@ impl Losses {
             chart.draw_series(LineSeries::new(smooth, RGBColor(200, 70, 20)))?;
             area.present()
         })();
-        drawn.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+        drawn.map_err(|error| anyhow::anyhow!("losses.svg: {error}"))?;
+        Ok(Output::save(self.folder.join("losses.svg"), svg)?)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Progress with time left.
 
+use std::fmt::Display;
+use std::io::{Write, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,4 +35,9 @@ pub(crate) fn training(total: usize, done: usize) -> ProgressBar {
 pub(crate) fn pictures(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} [{elapsed} < {eta}]");
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A line on standard error, which may belong to a terminal that is closed.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(stderr(), "{line}");
 }

@@ -1,19 +1,17 @@
 //! `pyrograph train`.
 
-use std::path::{Path, PathBuf};
-use std::process::exit;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use anyhow::{Context, ensure};
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use pyrograph::Device;
 use pyrograph_train::{
-    AutoencoderTask, ClipTask, DdpmTask, LatentTask, Run, RunConfig, Task, TaskRun, VqTask, read_table,
+    AutoencoderTask, ClipTask, DdpmTask, LatentTask, RunConfig, RunFolder, Task, TaskRun, TrainError, VqTask,
+    read_table,
 };
 
-use crate::losses::Losses;
-use crate::progress;
+use crate::interrupts;
+use crate::session::Session;
 
 /// The options of `train`.
 #[derive(Debug, Args)]
@@ -25,6 +23,9 @@ pub(crate) struct Arguments {
     /// Go on from the run's checkpoint
     #[arg(long)]
     resume: bool,
+    /// Resume although keys of the file have changed that make other steps
+    #[arg(long, requires = "resume")]
+    allow_changed_configuration: bool,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: String,
@@ -71,64 +72,56 @@ enum Kind {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // This thread is one of the pool's, so that no operation on the CPU waits for another thread to wake up.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
-    let mut run = arguments.open()?;
-    let folder = run.output().folder.clone();
-    let checkpoint = folder.join("checkpoint");
-    if arguments.resume {
-        run.resume(&checkpoint)?;
-    } else {
-        let problem = "has a checkpoint already; go on with --resume, or name another folder with --output";
-        ensure!(!checkpoint.exists(), "{}: {problem}", folder.display());
+    let table = read_table(&arguments.run, &arguments.overrides())?;
+    let has_codebook = table.get("model").is_some_and(|model| model.get("num_vq_embeddings").is_some());
+    match arguments.kind {
+        Kind::Autoencoder if has_codebook => train::<VqTask>(arguments, table),
+        Kind::Autoencoder => train::<AutoencoderTask>(arguments, table),
+        Kind::Clip => train::<ClipTask>(arguments, table),
+        Kind::Ddpm => train::<DdpmTask>(arguments, table),
+        Kind::Latent => train::<LatentTask>(arguments, table),
     }
-    let mut losses = Losses::open(&folder, run.steps())?;
-    let interrupted = watch_for_interrupts()?;
-    let bar = progress::training(run.total(), run.steps());
-    while run.steps() < run.total() && !interrupted.load(Ordering::Relaxed) {
-        let loss = run.step().with_context(|| how_to_go_on(&checkpoint, arguments))?;
-        losses.add(run.steps(), loss, run.images_per_step())?;
-        bar.set_position(run.steps() as u64);
-        let said: Vec<String> = [Some(losses.summary()), run.report()].into_iter().flatten().collect();
-        bar.set_message(said.join(", "));
-        let (step, last) = (run.steps(), run.steps() == run.total());
-        if bar.is_hidden() && step.is_multiple_of(SPOKEN_EVERY) {
-            eprintln!("step {step} of {}: {}", run.total(), said.join(", "));
-        }
-        if last || step.is_multiple_of(run.output().sample_every.max(1)) {
-            losses.plot()?;
-            save_samples(run.as_ref(), &folder.join("samples"))?;
-        }
-        if last || step.is_multiple_of(run.output().save_every.max(1)) {
-            run.save(&checkpoint)?;
-        }
-    }
-    bar.finish_and_clear();
-    if run.steps() < run.total() {
-        run.save(&checkpoint)?;
-        eprintln!("stopped after step {} and saved; {}", run.steps(), how_to_go_on(&checkpoint, arguments));
-        return Ok(());
-    }
-    run.export(&folder.join("model"))?;
-    eprintln!("{} (at last {})", folder.join("model").display(), losses.summary());
-    Ok(())
 }
 
-/// Steps between lines where there is no terminal for a progress bar.
-const SPOKEN_EVERY: usize = 100;
+fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<()> {
+    let config = RunConfig::<T::Config>::new(table)?;
+    let device = pyrograph::device(&arguments.device)?;
+    let folder = open_folder(arguments, &config)?;
+    let checkpoint = folder.latest()?;
+    let mut run = TaskRun::<T>::new(config, &device)?;
+    if let Some(checkpoint) = &checkpoint {
+        pyrograph_train::Run::resume(&mut run, checkpoint)?;
+    }
+    let interrupted = interrupts::watch()?;
+    let mut session = Session::open(&mut run, folder)?;
+    session.train(|| interrupted.load(Ordering::Relaxed))
+}
+
+/// The run's folder, with a checkpoint of the same configuration to resume from, or without one.
+fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>) -> anyhow::Result<RunFolder> {
+    let path = &config.output.folder;
+    let none = || anyhow!("{}: has no checkpoint to resume from; leave out --resume to start", path.display());
+    if arguments.resume && !path.is_dir() {
+        return Err(none());
+    }
+    let folder = RunFolder::open(path)?;
+    match folder.latest()? {
+        None if arguments.resume => Err(none()),
+        Some(_) if !arguments.resume => {
+            let advice = "has a checkpoint already; go on with --resume, or name another folder with --output";
+            Err(anyhow!("{}: {advice}", path.display()))
+        }
+        Some(checkpoint) if !arguments.allow_changed_configuration => match config.check_unchanged(&checkpoint) {
+            Err(changed @ TrainError::Changed { .. }) => {
+                Err(anyhow!("{changed}; change it back, or add --allow-changed-configuration"))
+            }
+            checked => Ok(checked.map(|()| folder)?),
+        },
+        _ => Ok(folder),
+    }
+}
 
 impl Arguments {
-    fn open(&self) -> anyhow::Result<Box<dyn Run>> {
-        let device = pyrograph::device(&self.device)?;
-        let table = read_table(&self.run, &self.overrides())?;
-        let has_codebook = table.get("model").is_some_and(|model| model.get("num_vq_embeddings").is_some());
-        Ok(match self.kind {
-            Kind::Autoencoder if has_codebook => open_task::<VqTask>(table, &device)?,
-            Kind::Autoencoder => open_task::<AutoencoderTask>(table, &device)?,
-            Kind::Clip => open_task::<ClipTask>(table, &device)?,
-            Kind::Ddpm => open_task::<DdpmTask>(table, &device)?,
-            Kind::Latent => open_task::<LatentTask>(table, &device)?,
-        })
-    }
-
     fn overrides(&self) -> Vec<(String, String)> {
         let quoted = |text: &String| format!("{text:?}");
         let named = [
@@ -145,39 +138,7 @@ impl Arguments {
     }
 }
 
-fn open_task<T: Task + 'static>(table: toml::Table, device: &Device) -> anyhow::Result<Box<dyn Run>> {
-    Ok(Box::new(TaskRun::<T>::new(RunConfig::new(table)?, device)?))
-}
-
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-/// The first interrupt lets the step end and saves; the second one stops at once.
-fn watch_for_interrupts() -> anyhow::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let seen = interrupted.clone();
-    ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            exit(130);
-        }
-        eprintln!("finishing the step, then saving; interrupt again to stop at once");
-    })?;
-    Ok(interrupted)
-}
-
-fn how_to_go_on(checkpoint: &Path, arguments: &Arguments) -> String {
-    if !checkpoint.exists() && !arguments.resume {
-        return "no checkpoint was written yet".to_owned();
-    }
-    let words: Vec<String> = std::env::args().filter(|word| word != "--resume").collect();
-    format!("go on with: {} --resume", words.join(" "))
-}
-
-fn save_samples(run: &dyn Run, folder: &Path) -> anyhow::Result<()> {
-    let path = folder.join(format!("{:06}.png", run.steps()));
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    pyrograph::Picture { image: run.samples()?, parameters: String::new() }.save(path)?;
-    Ok(())
 }

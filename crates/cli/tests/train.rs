@@ -161,7 +161,9 @@ fn models_are_trained_from_files_and_used() {
     place.succeeds(&["train", "autoencoder", "autoencoder.toml", "--steps", "3", "--set", "adversarial.factor=0.1"]);
     place.succeeds(&["train", "clip", "clip.toml"]);
     place.succeeds(&["train", "latent", "latent.toml", "--learning-rate", "0.001"]);
-    for file in ["losses.csv", "losses.svg", "samples/000003.png", "checkpoint/state.json", "model/model_index.json"] {
+    for file in
+        ["losses.csv", "losses.svg", "samples/000003.png", "checkpoints/000003/state.json", "model/model_index.json"]
+    {
         assert!(place.path("latent").join(file).is_file(), "{file} is missing");
     }
     place.succeeds(&["txt2img", "square 1", "--model", "latent/model", "--steps", "2", "--output", "square.png"]);
@@ -244,7 +246,7 @@ fn a_killed_run_loses_no_checkpoint() {
         let mut child = place.start(&resumed, "autoencoder/losses.csv", 3 + 4 * round);
         signal(&child, "KILL");
         child.wait().expect("it ends");
-        assert!(place.path("autoencoder/checkpoint/state.json").is_file());
+        assert!(place.path("autoencoder/checkpoints/latest").is_file());
         resumed = [&arguments[..], &["--resume"]].concat();
     }
 }

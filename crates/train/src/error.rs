@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use pyrograph_checkpoint::{CheckpointError, OutputError};
+
 /// What goes wrong in training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,28 @@ pub enum TrainError {
         folder: PathBuf,
         /// What the system or the reader says.
         problem: String,
+    },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// Weights cannot be read or written, or are those of another model.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
+    /// Another run writes to the folder.
+    #[error("{}: another run writes to this folder; wait for its end, or use another folder", folder.display())]
+    Locked {
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// A run is to be resumed with another configuration than its checkpoint was made with.
+    #[error("`{key}` is {now}, but the checkpoint was made with {before}")]
+    Changed {
+        /// The table and the key in it, with a dot between.
+        key: String,
+        /// The value of the checkpoint's run, in JSON.
+        before: String,
+        /// The value now.
+        now: String,
     },
     /// A run's description asks for something that does not exist.
     #[error("{place}: {problem}")]

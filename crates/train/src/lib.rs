@@ -32,6 +32,7 @@ mod evaluation;
 mod folder;
 mod gradient_clipping;
 mod reconstruction;
+mod run_folder;
 mod runs;
 mod seeds;
 mod timesteps;
@@ -49,6 +50,7 @@ pub use evaluation::{
 };
 pub use gradient_clipping::clip_gradients;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
+pub use run_folder::RunFolder;
 pub use runs::{
     AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, ClipStartConfig, ClipTask, ClipTaskConfig, Conditioned,
     DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask, LatentTaskConfig,

@@ -1,9 +1,9 @@
 use burn::tensor::Tensor;
 use pyrograph_autoencoder::{AutoencoderKl, DiagonalGaussian};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What the autoencoder minimises: these factors times its terms.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoencoderLoss {
     /// Of the picture's mean absolute error.

@@ -2,7 +2,7 @@ use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 
 /// How the timesteps of a batch are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSampler {
     /// Independently, all with the same probability.

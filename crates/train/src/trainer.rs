@@ -1,5 +1,6 @@
+mod files;
+
 use std::ops::Range;
-use std::path::Path;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
@@ -7,7 +8,6 @@ use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 
-use crate::folder::replace_folder;
 use crate::seeds::mix;
 use crate::{Ema, TrainError, clip_gradients};
 
@@ -156,64 +156,6 @@ impl<M: Module> Trainer<M> {
     pub(crate) fn change(&mut self, change: impl FnOnce(M) -> M) {
         self.model = change(self.model.clone());
     }
-
-    /// Writes weights, averages, optimiser and step to a folder that appears under its name only once it is whole; one that
-    /// was there is replaced.
-    ///
-    /// # Errors
-    /// When the folder cannot be written; one that was there is as it was.
-    pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        self.save_with(folder, |_| Ok(()))
-    }
-
-    /// The same, with what `more` writes to the new folder.
-    pub(crate) fn save_with(
-        &self,
-        folder: &Path,
-        more: impl FnOnce(&Path) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        let failed = |problem: String| TrainError::checkpoint(folder, problem);
-        replace_folder(folder, |new| {
-            let model = self.model.clone().valid().save_file(new.join(MODEL));
-            let averaged = model.and_then(|()| self.ema.model().clone().save_file(new.join(AVERAGED)));
-            let optimizer = averaged.and_then(|()| self.optimizer.save(new.join(OPTIMIZER)));
-            optimizer.map_err(|error| failed(error.to_string()))?;
-            let state = serde_json::to_string(&State { step: self.step }).expect("numbers are JSON");
-            std::fs::write(new.join(STATE), state).map_err(|error| failed(error.to_string()))?;
-            more(new)
-        })
-    }
-
-    /// Goes on from a folder that [`save`](Self::save) wrote, with `model` for the structure and the device. With the same
-    /// configuration the steps to come are those of a run that never stopped.
-    ///
-    /// # Errors
-    /// When the folder cannot be read or belongs to another model.
-    pub fn resume(model: M, config: TrainerConfig, folder: &Path) -> Result<Self, TrainError> {
-        let failed = |problem: String| TrainError::checkpoint(folder, problem);
-        let state = std::fs::read_to_string(folder.join(STATE)).map_err(|error| failed(error.to_string()))?;
-        let State { step } = serde_json::from_str(&state).map_err(|error| failed(error.to_string()))?;
-        let mut trainer = Self::new(model, config);
-        let read = |model: M, name| model.try_load_file(folder.join(name)).map_err(|error| failed(error.to_string()));
-        trainer.model = read(trainer.model, MODEL)?;
-        let averaged = read(trainer.ema.model().clone(), AVERAGED)?;
-        trainer.ema = Ema::new(averaged, trainer.config.ema_decay, step);
-        let optimizer = trainer.optimizer.load(folder.join(OPTIMIZER));
-        trainer.optimizer = optimizer.map_err(|error| failed(error.to_string()))?;
-        trainer.step = step;
-        Ok(trainer)
-    }
-}
-
-const MODEL: &str = "model.bpk";
-const AVERAGED: &str = "averaged.bpk";
-const OPTIMIZER: &str = "optimizer.bpk";
-const STATE: &str = "state.json";
-
-/// What a checkpoint knows beside tensors.
-#[derive(Deserialize, Serialize)]
-struct State {
-    step: usize,
 }
 
 impl<M> std::fmt::Debug for Trainer<M> {

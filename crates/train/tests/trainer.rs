@@ -69,7 +69,7 @@ fn what_is_no_checkpoint_is_named() {
     assert!(error.contains("gone"), "{error}");
     let trainer = Trainer::new(layer(&device), TrainerConfig::default());
     trainer.save(&folder.path().join("cut")).expect("the folder can be written");
-    std::fs::write(folder.path().join("cut/model.bpk"), "no weights").expect("the folder can be written");
+    std::fs::write(folder.path().join("cut/model.safetensors"), "no weights").expect("the folder can be written");
     let error = resume("cut").expect_err("the weights are broken").to_string();
     assert!(error.contains("cut"), "{error}");
 }

@@ -9,7 +9,7 @@ use pyrograph::Device;
 use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
 use pyrograph_checkpoint::{Component, load};
 use pyrograph_scheduler::Generator;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::diffusers::write_model;
@@ -19,7 +19,7 @@ use crate::folder::replace_folder;
 use crate::{AutoencoderLoss, Dataset, PatchDiscriminator, TrainError, Trainer};
 
 /// The tables of a run's file beside those that all have.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoencoderTaskConfig {
     /// What is minimised.
@@ -33,7 +33,7 @@ pub struct AutoencoderTaskConfig {
 }
 
 /// `[start]`: the weights that an autoencoder begins with.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StartConfig {
     /// A folder with `config.json` and weights of an `AutoencoderKL`; without it they are random.
@@ -44,7 +44,7 @@ pub struct StartConfig {
 
 /// `[adversarial]`: a [`PatchDiscriminator`] that is trained beside the autoencoder. It knows details no pixel-wise error
 /// asks for, and invents some.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdversarialConfig {
     /// How much its opinion counts in the autoencoder's loss; 0, which turns it off.
@@ -177,7 +177,7 @@ impl Task for AutoencoderTask {
     }
 
     fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        self.discriminator.as_ref().map_or(Ok(()), |discriminator| discriminator.save(&folder.join(DISCRIMINATOR)))
+        self.discriminator.as_ref().map_or(Ok(()), |discriminator| discriminator.write(&folder.join(DISCRIMINATOR)))
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {

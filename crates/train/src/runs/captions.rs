@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use pyrograph_checkpoint::TokenizerSource;
+use pyrograph_checkpoint::{Output, TokenizerSource};
 use pyrograph_clip::{ClipTextModel, Tokenizer, TokenizerConfig, Vocabulary};
 use pyrograph_scheduler::Generator;
 use serde_json::{Value, json};
@@ -98,9 +98,8 @@ impl CaptionTokenizer {
         });
         write_json(&folder.join("tokenizer_config.json"), &config)?;
         let (vocab, merges) = self.vocabulary.to_files();
-        let failed = |error: std::io::Error| TrainError::checkpoint(folder, error);
-        std::fs::write(folder.join("vocab.json"), vocab).map_err(failed)?;
-        std::fs::write(folder.join("merges.txt"), merges).map_err(failed)
+        Output::save(folder.join("vocab.json"), vocab)?;
+        Ok(Output::save(folder.join("merges.txt"), merges)?)
     }
 }
 

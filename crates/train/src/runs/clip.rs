@@ -9,7 +9,7 @@ use pyrograph::Device;
 use pyrograph_checkpoint::{ClipCheckpoint, load, save};
 use pyrograph_clip::{ClipConfig, ClipModel};
 use pyrograph_scheduler::Generator;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::captions::CaptionTokenizer;
@@ -20,7 +20,7 @@ use crate::folder::replace_folder;
 use crate::{Batch, Dataset, TrainError, Trainer, contrastive_loss};
 
 /// The tables of a run's file beside those that all have.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipTaskConfig {
     /// Where the weights come from.
@@ -30,7 +30,7 @@ pub struct ClipTaskConfig {
 }
 
 /// `[start]`: the weights that a CLIP begins with.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipStartConfig {
     /// A folder with a `CLIPModel`; without it weights are random.
@@ -145,8 +145,7 @@ impl Task for ClipTask {
         replace_folder(folder, |new| {
             write_json(&new.join("config.json"), &config)?;
             write_json(&new.join("preprocessor_config.json"), &processor)?;
-            let saved = save(model, &new.join("model.safetensors"), "", DType::F16, &[]);
-            saved.map_err(|error| TrainError::checkpoint(folder, error))?;
+            save(model, &new.join("model.safetensors"), "", DType::F16, &[])?;
             self.tokenizer.write(new)
         })
     }

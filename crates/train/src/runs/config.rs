@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{Dataset, TimestepSampler, TrainError, TrainerConfig, Weighting};
 
 /// `[data]`: the pictures.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// A folder with pictures and `captions.jsonl` or `metadata.jsonl`.
@@ -43,10 +43,10 @@ impl DataConfig {
 }
 
 /// `[output]`: what a run writes, and when.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
-    /// The folder of the run: `checkpoint`, `losses.csv`, `losses.svg`, `samples`, and in the end `model`.
+    /// The folder of the run: `checkpoints`, `losses.csv`, `losses.svg`, `samples`, and in the end `model`.
     pub folder: PathBuf,
     /// Steps between checkpoints; 500.
     #[serde(default = "five_hundred")]
@@ -57,7 +57,7 @@ pub struct OutputConfig {
 }
 
 /// `[denoising]`: what a diffusion model minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DenoisingConfig {
     /// The most that the signal-to-noise ratio counts ([`Weighting::MinSnr`]); 5. With 0 all timesteps count the same.
@@ -89,7 +89,7 @@ fn five_hundred() -> usize {
 }
 
 /// The file of a run: three tables that all have, and those of the task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunConfig<C> {
     /// The pictures.
     pub data: DataConfig,
@@ -98,6 +98,7 @@ pub struct RunConfig<C> {
     /// How it is optimised.
     pub trainer: TrainerConfig,
     /// What else there is.
+    #[serde(flatten)]
     pub task: C,
 }
 

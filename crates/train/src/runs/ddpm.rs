@@ -7,7 +7,7 @@ use image::RgbImage;
 use pyrograph::Device;
 use pyrograph_scheduler::{Algorithm, Diffusion, Generator, SchedulerConfig};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::diffusers::{write_json, write_model};
@@ -17,7 +17,7 @@ use crate::folder::replace_folder;
 use crate::{Dataset, ImportanceSampler, TrainError, Trainer, denoising_loss};
 
 /// The tables of a run's file beside those that all have.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DdpmTaskConfig {
     /// What is minimised.

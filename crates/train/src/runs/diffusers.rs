@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::DType;
-use pyrograph_checkpoint::save;
+use pyrograph_checkpoint::{Output, disk, save};
 use serde_json::Value;
 
 use crate::TrainError;
@@ -20,13 +20,12 @@ pub(crate) fn write_model<M: Module>(folder: &Path, class: &str, config: &Value,
     write_json(&folder.join("config.json"), &config)?;
     let weights = folder.join("diffusion_pytorch_model.safetensors");
     let pointwise: &[&str] = if config["use_linear_projection"] == true { &[] } else { &["proj_in", "proj_out"] };
-    save(model, &weights, "", DType::F16, pointwise).map_err(|error| TrainError::checkpoint(folder, error))
+    Ok(save(model, &weights, "", DType::F16, pointwise)?)
 }
 
 /// Writes a JSON file, making its folder.
 pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).expect("a JSON value can be written") + "\n";
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
-    written.map_err(|error| TrainError::checkpoint(path, error))
+    disk::create_folder(&disk::folder_of(path)).map_err(|error| TrainError::checkpoint(path, error))?;
+    Ok(Output::save(path, text)?)
 }

@@ -12,7 +12,7 @@ use pyrograph_checkpoint::{Component, load, save};
 use pyrograph_clip::ClipTextModel;
 use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
 use pyrograph_unet::UNet2dConditionModel;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::captions::{CaptionTokenizer, hidden_states};
@@ -25,7 +25,7 @@ use crate::{Dataset, TrainError, denoising_loss};
 
 /// The tables of a run's file beside those that all have. `unet`, `text_encoder` and `scheduler` have the keys of diffusers'
 /// configuration files; with a checkpoint to start from they are not needed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatentTaskConfig {
     /// What is minimised.
@@ -43,7 +43,7 @@ pub struct LatentTaskConfig {
 }
 
 /// `[start]`: the weights that a run begins with. What is not named is made anew.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LatentStartConfig {
     /// A whole checkpoint to be tuned: a diffusers folder or a single file, as `txt2img --model` reads it.
@@ -59,7 +59,7 @@ pub struct LatentStartConfig {
 }
 
 /// `[samples]`: the pictures of a grid.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SamplesConfig {
     /// One picture each; the first eight captions if there are none.
@@ -206,8 +206,7 @@ impl Task for LatentTask {
             let text_encoder = new.join("text_encoder");
             write_json(&text_encoder.join("config.json"), &self.config.task.text_encoder)?;
             let weights = text_encoder.join("model.safetensors");
-            save(&model.text_encoder, &weights, "text_model.", DType::F16, &[])
-                .map_err(|error| TrainError::checkpoint(folder, error))?;
+            save(&model.text_encoder, &weights, "text_model.", DType::F16, &[])?;
             self.tokenizer.write(&new.join("tokenizer"))
         })
     }

@@ -44,7 +44,7 @@ impl Latents {
     fn read(path: &Path) -> Result<Self, TrainError> {
         let failed = |problem: String| TrainError::data(path, problem);
         let file = SafetensorsFile::open(path).map_err(|error| failed(error.to_string()))?;
-        let read = |name: &str| {
+        let read = |name: &str| -> Result<(Vec<usize>, Vec<f32>), TrainError> {
             let tensor = file.read(name).map_err(|error| failed(error.to_string()))?;
             Ok((tensor.shape().to_vec(), tensor.try_to_vec::<f32>().map_err(|error| failed(error.to_string()))?))
         };

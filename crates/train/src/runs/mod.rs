@@ -2,6 +2,7 @@
 
 mod autoencoder;
 mod captions;
+mod changes;
 mod clip;
 mod config;
 mod ddpm;

@@ -7,9 +7,10 @@ use burn::tensor::Tensor;
 use image::RgbImage;
 use pyrograph::Device;
 use pyrograph_scheduler::Generator;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{DataConfig, OutputConfig, RunConfig};
+use super::{DataConfig, OutputConfig, RunConfig, changes};
 use crate::{Dataset, TrainError, Trainer, TrainerConfig};
 
 /// One kind of model: what a batch is, what is lost by it, and what is shown and written of the model.
@@ -19,7 +20,7 @@ pub trait Task: Sized {
     /// What its loss is computed from.
     type Batch;
     /// The tables of the run's file that are this task's own.
-    type Config: DeserializeOwned;
+    type Config: DeserializeOwned + Serialize;
 
     /// Makes or loads the model on the device with autodiff that the trainer's configuration gives.
     ///
@@ -102,7 +103,7 @@ pub trait Run {
     /// [`Task::report`].
     fn report(&self) -> Option<String>;
 
-    /// Writes all that is needed to go on, whole or not at all.
+    /// Writes all that is needed to go on to a folder, as [`RunFolder::save`](crate::RunFolder::save) makes one.
     ///
     /// # Errors
     /// When the folder cannot be written.
@@ -111,7 +112,7 @@ pub trait Run {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// When the folder cannot be read or belongs to another model.
+    /// When the folder cannot be read or belongs to another model: the first tensor of another shape is named.
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError>;
 
     /// [`Task::samples`].
@@ -135,6 +136,8 @@ pub struct TaskRun<T: Task> {
     trainer_config: TrainerConfig,
     output: OutputConfig,
     data: DataConfig,
+    /// In JSON, as it was before the task completed it.
+    configuration: String,
 }
 
 impl<T: Task> TaskRun<T> {
@@ -144,10 +147,11 @@ impl<T: Task> TaskRun<T> {
     /// When the data or a checkpoint cannot be read, or the configuration describes no such model.
     pub fn new(config: RunConfig<T::Config>, device: &Device) -> Result<Self, TrainError> {
         let (trainer_config, output, data) = (config.trainer.clone(), config.output.clone(), config.data.clone());
+        let configuration = config.to_json();
         trainer_config.device(device).seed(trainer_config.seed);
         let (task, model) = T::open(config, data.open()?, device)?;
         let trainer = Trainer::new(model.materialize(), trainer_config.clone());
-        Ok(Self { task, trainer, trainer_config, output, data })
+        Ok(Self { task, trainer, trainer_config, output, data, configuration })
     }
 }
 
@@ -185,7 +189,9 @@ impl<T: Task> Run for TaskRun<T> {
     }
 
     fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        self.trainer.save_with(folder, |new| self.task.save(new))
+        self.trainer.write(folder)?;
+        self.task.save(folder)?;
+        changes::write(folder, &self.configuration)
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {

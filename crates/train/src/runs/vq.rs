@@ -9,7 +9,7 @@ use pyrograph::Device;
 use pyrograph_autoencoder::{VqModel, VqModelConfig};
 use pyrograph_checkpoint::{SafetensorsFile, Weights, save_tensors};
 use pyrograph_scheduler::Generator;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::diffusers::write_model;
@@ -19,7 +19,7 @@ use crate::folder::replace_folder;
 use crate::{AutoencoderLoss, CodebookMeans, Dataset, TrainError, Trainer};
 
 /// The tables of a run's file beside those that all have.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VqTaskConfig {
     /// What is minimised; there is no divergence.
@@ -114,8 +114,7 @@ impl Task for VqTask {
     }
 
     fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        let saved = save_tensors(&folder.join(COUNTS), &[("counts", self.means.counts.to_data())]);
-        saved.map_err(|error| TrainError::checkpoint(folder, error))
+        Ok(save_tensors(&folder.join(COUNTS), &[("counts", self.means.counts.to_data())])?)
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {

@@ -1,0 +1,118 @@
+//! The loop of a training run, and the files that it leaves on the way.
+
+use anyhow::anyhow;
+use indicatif::ProgressBar;
+use pyrograph::Picture;
+use pyrograph_train::{Run, RunFolder, TrainError};
+
+use crate::losses::Losses;
+use crate::progress::{self, say};
+
+/// A run in its folder.
+pub(crate) struct Session<'a> {
+    run: &'a mut dyn Run,
+    folder: RunFolder,
+    losses: Losses,
+    /// The step of the latest checkpoint.
+    saved: usize,
+    /// Whether it was said that a file to look at could not be written.
+    warned: bool,
+}
+
+/// Steps between lines where there is no terminal for a progress bar.
+const SPOKEN_EVERY: usize = 100;
+
+impl<'a> Session<'a> {
+    /// Begins, or goes on after the steps that the run has taken.
+    pub(crate) fn open(run: &'a mut dyn Run, folder: RunFolder) -> anyhow::Result<Self> {
+        let losses = Losses::open(folder.path(), run.steps())?;
+        let saved = run.steps();
+        Ok(Self { run, folder, losses, saved, warned: false })
+    }
+
+    /// Trains until the run is done or interrupted.
+    pub(crate) fn train(&mut self, is_interrupted: impl Fn() -> bool) -> anyhow::Result<()> {
+        let bar = progress::training(self.run.total(), self.run.steps());
+        while self.run.steps() < self.run.total() && !is_interrupted() {
+            self.step(&bar)?;
+        }
+        bar.finish_and_clear();
+        if self.run.steps() < self.run.total() {
+            self.save()?;
+            say(format_args!("stopped after step {} and saved; {}", self.run.steps(), self.how_to_go_on()));
+            return Ok(());
+        }
+        self.run.export(&self.folder.model())?;
+        say(format_args!("{} (at last {})", self.folder.model().display(), self.losses.summary()));
+        Ok(())
+    }
+
+    fn step(&mut self, bar: &ProgressBar) -> anyhow::Result<()> {
+        let loss = self.run.step().map_err(|error| self.give_up(&error))?;
+        let (step, total) = (self.run.steps(), self.run.total());
+        let added = self.losses.add(step, loss, self.run.images_per_step());
+        self.tolerate(added);
+        bar.set_position(step as u64);
+        let said: Vec<String> = [Some(self.losses.summary()), self.run.report()].into_iter().flatten().collect();
+        bar.set_message(said.join(", "));
+        if bar.is_hidden() && step.is_multiple_of(SPOKEN_EVERY) {
+            say(format_args!("step {step} of {total}: {}", said.join(", ")));
+        }
+        let is_due = |every: usize| step == total || step.is_multiple_of(every.max(1));
+        let output = self.run.output();
+        let (shows, saves) = (is_due(output.sample_every), is_due(output.save_every));
+        if shows {
+            let shown = self.losses.plot().and(self.save_samples());
+            self.tolerate(shown);
+        }
+        if saves { self.save() } else { Ok(()) }
+    }
+
+    /// Losses and samples are for looking at: a full disk ends no run by them, and is said once.
+    fn tolerate(&mut self, written: anyhow::Result<()>) {
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            say(format_args!("warning: {error:#}; the run goes on"));
+        }
+    }
+
+    fn save_samples(&self) -> anyhow::Result<()> {
+        let path = self.folder.samples().join(format!("{:06}.png", self.run.steps()));
+        std::fs::create_dir_all(self.folder.samples())?;
+        Ok(Picture { image: self.run.samples()?, parameters: String::new() }.save(path)?)
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        if self.saved == self.run.steps() {
+            return Ok(());
+        }
+        let synced = self.losses.sync();
+        self.tolerate(synced);
+        let saved = self.folder.save(self.run.steps(), |folder| self.run.save(folder));
+        saved.map_err(|error| anyhow!("{error}\n{}", self.how_to_go_on()))?;
+        self.saved = self.run.steps();
+        Ok(())
+    }
+
+    /// Saves the steps before one that failed, unless their weights may be as bad as its loss.
+    fn give_up(&mut self, error: &TrainError) -> anyhow::Error {
+        if !matches!(error, TrainError::NotFinite { .. })
+            && let Err(unsaved) = self.save()
+        {
+            return anyhow!("{error}\n{unsaved:#}");
+        }
+        anyhow!("{error}\n{}", self.how_to_go_on())
+    }
+
+    /// The command that goes on from the latest checkpoint, to be pasted into a shell.
+    fn how_to_go_on(&self) -> String {
+        if !self.folder.latest().is_ok_and(|checkpoint| checkpoint.is_some()) {
+            return "no checkpoint was written yet".to_owned();
+        }
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        let words: Vec<String> = words.filter(|word| word != "--resume").chain(["--resume".to_owned()]).collect();
+        let quoted = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "));
+        format!("go on with: {quoted}")
+    }
+}
