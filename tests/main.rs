@@ -1,5 +1,7 @@
 //! End-to-end tests against tensors that diffusers computed; `tests/reference/README.md` says how.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 mod autoencoder;
 mod clip;
 mod clip_model;

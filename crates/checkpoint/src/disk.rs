@@ -30,6 +30,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// When the system refuses.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     faults::operation()?;
+    #[expect(clippy::disallowed_methods, reason = "this is where files are renamed")]
     fs::rename(from, to)?;
     faults::renamed(from, to);
     Ok(())

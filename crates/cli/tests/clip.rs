@@ -1,5 +1,7 @@
 //! `pyrograph classify` and `pyrograph score`: what they print, and what they say to wrong input.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! The program as its users meet it: pictures, and what it says to wrong input.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! Files that the program writes: found out before the work where they cannot be, and whole where they can.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! Training that is interrupted, killed, started twice, or resumed with something changed.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};

@@ -1,5 +1,7 @@
 //! Training as its users meet it: runs that end, stop, go on and fail.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

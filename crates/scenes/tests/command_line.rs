@@ -1,5 +1,7 @@
 //! The program as it is called, on packages of drawings that are made here.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

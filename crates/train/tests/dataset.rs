@@ -1,5 +1,7 @@
 //! Folders of pictures, whole and broken.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;

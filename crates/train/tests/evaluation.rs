@@ -1,5 +1,7 @@
 //! The judges, judged.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};

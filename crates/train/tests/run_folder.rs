@@ -1,5 +1,7 @@
 //! A run that is killed at any moment can be resumed, and one folder belongs to one run.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! Runs that stop, go on, and fail.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::Generator;

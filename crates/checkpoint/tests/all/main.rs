@@ -1,5 +1,7 @@
 //! Files that are right, against what torch and diffusers find in them; and files that are wrong.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 mod folders;
 mod latents;
 mod loading;

@@ -47,6 +47,7 @@ impl<M: Module> Trainer<M> {
         let model = self.model.clone().valid();
         save(&model, &folder.join(MODEL), "", DType::F32, &[])?;
         save(self.ema.model(), &folder.join(AVERAGED), "", DType::F32, &[])?;
+        #[expect(clippy::disallowed_methods, reason = "as bytes, the state would be in memory twice")]
         let optimizer = |path: &Path| self.optimizer.save(path).map_err(|error| io::Error::other(error.to_string()));
         disk::write_with(&folder.join(OPTIMIZER), optimizer).map_err(failed)?;
         let mut parameters = Ids::default();
