@@ -4,9 +4,9 @@ Writes scheduler_img2img.safetensors. Its metadata entry `index` is JSON: `confi
 `runs`, a list of [algorithm, steps, index of the configuration, eta, kind, strength, problem], where the problem is null,
 "empty" (no step is left, and the pipelines return no image) or the exception that diffusers raises. Kinds are those of the
 pipelines: "img2img"; "inpaint", which after each call blends the sample with the noisy original, here with a mask of 0.75;
-"lcm", which spreads all steps over the strength. Tensors have one row for each run without a problem, or are one after the
-other: `samples` f32 [runs, 36], `counts` i32 [runs], `calls` f32 [sum of the counts, 4]: of each call the timestep, the
-factors of original and noise in add_noise, and what scale_model_input multiplies with.
+"lcm", which spreads all steps over the strength. Tensors have one row for each run without a problem: `samples` f32 [runs, 12],
+every third value of the last sample, and `counts` i32 [runs]. `calls` f32 [sum of the counts of runs that predict epsilon, 4]
+has of each call the timestep, the factors of original and noise in add_noise, and what scale_model_input multiplies with.
 """
 
 import inspect
@@ -33,8 +33,8 @@ def runs():
         yield algorithm, steps, config, "img2img", strength
         if algorithm in KARRAS:
             yield algorithm, steps, config | {"use_karras_sigmas": True}, "img2img", strength
-    for options in (inpainting, spacings, solvers, ancestral, pseudo_numerical, limits, edges, latent_consistency):
-        yield from options()
+    yield from itertools.chain(inpainting(), spacings(), sigma_schedules(), solvers(), ancestral())
+    yield from itertools.chain(pseudo_numerical(), limits(), edges(), latent_consistency())
 
 
 def inpainting():
@@ -50,6 +50,15 @@ def spacings():
         if algorithm in ZERO_SNR and strength < 0.5:
             config = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": spacing}
             yield algorithm, 10, BASE | config, "img2img", strength
+
+
+def sigma_schedules():
+    for algorithm, steps, strength in itertools.product(KARRAS, [1, *STEPS], [0.5, 1.0]):
+        for key in ["use_exponential_sigmas", "use_beta_sigmas"]:
+            yield algorithm, steps, BASE | {key: True}, "img2img", strength
+            yield algorithm, steps, BASE | {key: True, "final_sigmas_type": "sigma_min"}, "img2img", strength
+            config = {"prediction_type": "v_prediction", "timestep_spacing": "leading"}
+            yield algorithm, steps, BASE | {key: True} | config, "inpaint", strength
 
 
 def solvers():
@@ -134,7 +143,7 @@ def run(scheduler, steps, kind, strength, eta):
 
 def dump(folder):
     diffusers.utils.logging.set_verbosity_error()
-    configs, index, samples, calls = [], [], [], []
+    configs, index, samples, counts, calls = [], [], [], [], []
     for algorithm, steps, config, kind, strength, *rest in runs():
         text = json.dumps(config)
         if text not in configs:
@@ -149,9 +158,11 @@ def dump(folder):
             index.append(entry + [f"{type(error).__name__}: {error}"])
         if result:
             assert result[0].isfinite().all(), entry + [text]
-            samples.append(result[0].flatten())
-            calls.append(result[1])
+            samples.append(result[0].flatten()[::3].clone())
+            counts.append(len(result[1]))
+            if config.get("prediction_type", "epsilon") == "epsilon":
+                calls.append(result[1])
     tensors = {"samples": torch.stack(samples), "calls": torch.cat(calls)}
-    tensors["counts"] = torch.tensor([len(rows) for rows in calls], dtype=torch.int32)
+    tensors["counts"] = torch.tensor(counts, dtype=torch.int32)
     metadata = {"configs": configs, "runs": index}
     save_file(tensors, pathlib.Path(folder) / "scheduler_img2img.safetensors", {"index": json.dumps(metadata)})

@@ -14,7 +14,8 @@ pub(crate) struct Infotext {
 pub(crate) struct Facts {
     /// AUTOMATIC1111's name of the sampler.
     pub(crate) sampler: &'static str,
-    pub(crate) karras: bool,
+    /// AUTOMATIC1111's name of the spacing of noise levels, where it is not the sampler's usual one.
+    pub(crate) schedule: Option<&'static str>,
     /// Width and height in pixels.
     pub(crate) size: [usize; 2],
     pub(crate) model: String,
@@ -29,7 +30,7 @@ impl Infotext {
         let pairs = [
             ("Steps", Some(request.sampling.steps.to_string())),
             ("Sampler", Some(facts.sampler.to_owned())),
-            ("Schedule type", facts.karras.then(|| "Karras".to_owned())),
+            ("Schedule type", facts.schedule.map(str::to_owned)),
             ("CFG scale", Some(format!("{:?}", request.guidance.scale))),
             ("Seed", Some(request.seed_of_image(index).to_string())),
             ("Size", Some(format!("{width}x{height}"))),

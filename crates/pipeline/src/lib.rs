@@ -44,6 +44,6 @@ pub use pyrograph_checkpoint::{
     Checkpoint, CheckpointError, Location, Output, OutputError, Source, Storage, read_latents, save_tensors,
     write_tensors,
 };
-pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError};
+pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError, SigmaSchedule};
 pub use request::{Canvas, Guidance, Request, Sampling};
 pub use stable_diffusion::{LoadOptions, StableDiffusion};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use pyrograph_checkpoint::{Checkpoint, Location, load};
-use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SchedulerConfig};
+use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SchedulerConfig, SigmaSchedule};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 
 use crate::conditioning::Conditioning;
@@ -235,10 +235,10 @@ impl StableDiffusion {
     }
 
     fn facts(&self, request: &Request, algorithm: Algorithm, [_, _, height, width]: [usize; 4]) -> Facts {
-        let karras = request.sampling.karras.or(self.scheduler.use_karras_sigmas) == Some(true);
+        let schedule = self.scheduler_config(request).sigma_schedule();
         Facts {
             sampler: algorithm.automatic1111_name(),
-            karras: karras && algorithm.knows_karras_sigmas(),
+            schedule: schedule.filter(|_| algorithm.knows_karras_sigmas()).map(SigmaSchedule::automatic1111_name),
             size: [width, height].map(|side| side * self.decoder.downsampling),
             model: self.name.clone(),
             model_hash: self.short_hash.clone(),
@@ -257,11 +257,13 @@ impl StableDiffusion {
     }
 
     fn scheduler_config(&self, request: &Request) -> SchedulerConfig {
-        SchedulerConfig {
-            use_karras_sigmas: request.sampling.karras.or(self.scheduler.use_karras_sigmas),
-            prediction_type: request.sampling.prediction_type.or(self.scheduler.prediction_type),
-            ..self.scheduler.clone()
-        }
+        let schedule = match (request.sampling.karras, self.scheduler.sigma_schedule()) {
+            (Some(true), _) => Some(SigmaSchedule::Karras),
+            (Some(false), Some(SigmaSchedule::Karras)) => None,
+            (_, schedule) => schedule,
+        };
+        let prediction_type = request.sampling.prediction_type.or(self.scheduler.prediction_type);
+        SchedulerConfig { prediction_type, ..self.scheduler.clone().with_sigma_schedule(schedule) }
     }
 
     fn latent_shape(&self, request: &Request) -> Result<[usize; 4], Error> {

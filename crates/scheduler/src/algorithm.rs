@@ -12,9 +12,9 @@ use crate::lcm::Lcm;
 use crate::lms::Lms;
 use crate::pndm::Pndm;
 use crate::unipc::UniPc;
-use crate::{Scheduler, SchedulerConfig, SchedulerError};
+use crate::{Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule};
 
-/// The samplers of this crate. `Display` and `FromStr` use the names of the command line.
+/// The samplers of this crate. `Display` uses the names of the command line, `FromStr` also those of AUTOMATIC1111's web UI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// Ancestral sampling of Ho et al., `DDPMScheduler`.
@@ -113,6 +113,22 @@ impl Algorithm {
         }
     }
 
+    /// The algorithm of a name, and the sigma schedule that names of AUTOMATIC1111's web UI may end with, as in
+    /// `DPM++ 2M Karras`.
+    ///
+    /// # Errors
+    /// No algorithm has the name that is left without the schedule.
+    pub fn from_name_with_schedule(name: &str) -> Result<(Self, Option<SigmaSchedule>), SchedulerError> {
+        let cut = |schedule: SigmaSchedule| {
+            let rest = name.strip_suffix(schedule.automatic1111_name())?.strip_suffix(' ')?;
+            Some((rest.parse().ok()?, Some(schedule)))
+        };
+        match SigmaSchedule::ALL.into_iter().find_map(cut) {
+            Some(found) => Ok(found),
+            None => Ok((name.parse()?, None)),
+        }
+    }
+
     /// The diffusers class, the same for both forms of DPM-Solver++.
     #[must_use]
     pub fn class_name(self) -> &'static str {
@@ -125,7 +141,7 @@ impl Algorithm {
         self.names().automatic1111
     }
 
-    /// Whether the algorithm can use the noise levels of Karras et al. (`use_karras_sigmas`).
+    /// Whether the algorithm can use a [`SigmaSchedule`], such as the noise levels of Karras et al.
     #[must_use]
     pub fn knows_karras_sigmas(self) -> bool {
         !matches!(self, Self::Ddpm | Self::Ddim | Self::Pndm | Self::Lcm | Self::EulerAncestral)
@@ -187,7 +203,9 @@ impl FromStr for Algorithm {
     type Err = SchedulerError;
 
     fn from_str(name: &str) -> Result<Self, SchedulerError> {
-        let algorithm = Self::ALL.into_iter().find(|algorithm| algorithm.names().command_line == name);
+        let is_named =
+            |algorithm: &Self| [algorithm.names().command_line, algorithm.names().automatic1111].contains(&name);
+        let algorithm = Self::ALL.into_iter().find(is_named);
         algorithm.ok_or_else(|| SchedulerError::UnknownAlgorithm(name.to_owned()))
     }
 }

@@ -1,14 +1,12 @@
 use serde::Deserialize;
 
-use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, TimestepSpacing};
+use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, SigmaSchedule, TimestepSpacing};
 
 /// More training steps than this are taken for a broken file.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
 /// Settings that would change the picture and are not implemented: key and the only value that is accepted.
-const FIXED: [(&str, &str); 8] = [
-    ("use_exponential_sigmas", "false"),
-    ("use_beta_sigmas", "false"),
+const FIXED: [(&str, &str); 6] = [
     ("use_lu_lambdas", "false"),
     ("use_flow_sigmas", "false"),
     ("interpolation_type", "\"linear\""),
@@ -105,6 +103,10 @@ pub struct SchedulerConfig {
     pub skip_prk_steps: Option<bool>,
     /// Whether noise levels are spaced as in Karras et al. (<https://arxiv.org/abs/2206.00364>, equation 5).
     pub use_karras_sigmas: Option<bool>,
+    /// Whether noise levels are spaced equally in log sigma.
+    pub use_exponential_sigmas: Option<bool>,
+    /// Whether noise levels are quantiles of a beta distribution (<https://arxiv.org/abs/2407.12173>).
+    pub use_beta_sigmas: Option<bool>,
     /// `dpmsolver++` or `sde-dpmsolver++`: which form of DPM-Solver++ the class stands for.
     pub algorithm_type: Option<String>,
     /// The order of DPM-Solver++, UniPC and DEIS, 1 to 3; 2 by default.
@@ -188,8 +190,31 @@ impl SchedulerConfig {
         if self.corrected && self.class_name.as_deref() == Some(algorithm.class_name()) {
             (config.steps_offset, config.clip_sample) = (Some(1), Some(false));
         }
-        config.use_karras_sigmas = config.use_karras_sigmas.filter(|_| algorithm.knows_karras_sigmas());
-        config
+        if algorithm.knows_karras_sigmas() { config } else { config.with_sigma_schedule(None) }
+    }
+
+    /// How noise levels are spaced, where `use_karras_sigmas`, `use_exponential_sigmas` or `use_beta_sigmas` is true.
+    #[must_use]
+    pub fn sigma_schedule(&self) -> Option<SigmaSchedule> {
+        self.sigma_schedules().next().map(|(_, schedule)| schedule)
+    }
+
+    fn sigma_schedules(&self) -> impl Iterator<Item = (&'static str, SigmaSchedule)> {
+        let schedules = [
+            (self.use_karras_sigmas, "use_karras_sigmas", SigmaSchedule::Karras),
+            (self.use_exponential_sigmas, "use_exponential_sigmas", SigmaSchedule::Exponential),
+            (self.use_beta_sigmas, "use_beta_sigmas", SigmaSchedule::Beta),
+        ];
+        schedules.into_iter().filter(|(used, ..)| *used == Some(true)).map(|(_, key, schedule)| (key, schedule))
+    }
+
+    /// Sets the three keys of [`sigma_schedule`](Self::sigma_schedule).
+    #[must_use]
+    pub fn with_sigma_schedule(mut self, schedule: Option<SigmaSchedule>) -> Self {
+        self.use_karras_sigmas = Some(schedule == Some(SigmaSchedule::Karras));
+        self.use_exponential_sigmas = Some(schedule == Some(SigmaSchedule::Exponential));
+        self.use_beta_sigmas = Some(schedule == Some(SigmaSchedule::Beta));
+        self
     }
 
     pub(crate) fn num_train_timesteps(&self) -> usize {
@@ -223,6 +248,10 @@ impl SchedulerConfig {
         within("timestep_scaling", self.timestep_scaling, positive, "it must be positive")?;
         within("eta", self.eta, share, "it must lie between 0 and 1")?;
         within("strength", self.strength, share, "it must lie between 0 and 1")?;
+        let mut schedules = self.sigma_schedules();
+        if let (Some((key, _)), Some((other, _))) = (schedules.next(), schedules.next()) {
+            return Err(SchedulerError::setting(key, true, format!("`{other}` is true too, and only one can be")));
+        }
         let betas = self.trained_betas.as_deref();
         within(
             "trained_betas",

@@ -1,4 +1,4 @@
-use crate::Algorithm;
+use crate::{Algorithm, SigmaSchedule};
 
 /// Why a scheduler could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum SchedulerError {
     /// No algorithm has this name.
     #[error("there is no scheduler `{0}`; one of: {list}", list = Algorithm::all_names())]
     UnknownAlgorithm(String),
+    /// No sigma schedule has this name.
+    #[error("there is no schedule `{0}`; one of: {list}", list = SigmaSchedule::all_names())]
+    UnknownSchedule(String),
     /// No algorithm here stands behind this diffusers class.
     #[error("the scheduler class `{0}` is not supported; one of: {list}", list = Algorithm::class_names())]
     UnknownClass(String),

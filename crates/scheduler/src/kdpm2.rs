@@ -8,7 +8,7 @@ use crate::prediction::Prediction;
 use crate::sampler::{Call, Sampler};
 use crate::schedule::{Schedule, round_to_f32};
 use crate::sigma_table::SigmaTable;
-use crate::{Scheduler, SchedulerConfig, SchedulerError};
+use crate::{Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule};
 
 /// DPM-Solver-2 (<https://arxiv.org/abs/2206.00927>, algorithm 1) in the sigmas of <https://arxiv.org/abs/2206.00364>: a
 /// call at the geometric mean of two levels gives the derivative of the step. Its ancestral form steps below the next level
@@ -24,7 +24,7 @@ impl Kdpm2 {
     pub(crate) fn build(config: &SchedulerConfig, steps: usize, ancestral: bool) -> Result<Scheduler, SchedulerError> {
         let noise = NoiseSchedule::new(config, BetaDefaults::KARRAS)?;
         let mut schedule = Schedule::exploding(&noise, config, steps, 0.0);
-        if config.use_karras_sigmas == Some(true) {
+        if config.sigma_schedule() == Some(SigmaSchedule::Karras) {
             schedule.timesteps.iter_mut().for_each(|timestep| *timestep = timestep.round_ties_even());
         }
         let lower = |from: f64, to: f64| if ancestral { ancestral_step(from, to).0 } else { to };

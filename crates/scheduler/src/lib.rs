@@ -1,7 +1,7 @@
 //! Noise schedules, samplers and random numbers for pyrograph.
 //!
 //! A [`SchedulerConfig`] is read from `scheduler_config.json`; [`Algorithm::build`] makes a [`Scheduler`] of it. The
-//! caller owns the loop, the model and the guidance:
+//! caller owns the loop, the network and the guidance:
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -18,6 +18,8 @@
 //! }
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
 //! ```
+//!
+//! Image to image begins with [`Scheduler::add_noise`] at the position [`Scheduler::first_step`] instead.
 //!
 //! The numbers are those of huggingface diffusers 0.42: tables that it holds in float32 are rounded to float32 here, and
 //! every coefficient that follows from them is float64 on the host. A scheduler never reads a tensor back.
@@ -45,6 +47,7 @@ mod prediction;
 mod sampler;
 mod schedule;
 mod scheduler;
+mod sigma_schedule;
 mod sigma_table;
 mod spacing;
 mod unipc;
@@ -57,4 +60,5 @@ pub use generator::{Generator, Generators, Noise};
 pub use noise_schedule::BetaSchedule;
 pub use prediction::PredictionType;
 pub use scheduler::Scheduler;
+pub use sigma_schedule::SigmaSchedule;
 pub use spacing::TimestepSpacing;

@@ -1,7 +1,9 @@
 use crate::level::Level;
 use crate::noise_schedule::NoiseSchedule;
-use crate::spacing::{karras_sigmas, spaced, spaced_open};
-use crate::{Algorithm, BetaSchedule, FinalSigmasType, SchedulerConfig, SchedulerError, TimestepSpacing};
+use crate::spacing::{spaced, spaced_open};
+use crate::{
+    Algorithm, BetaSchedule, FinalSigmasType, SchedulerConfig, SchedulerError, SigmaSchedule, TimestepSpacing,
+};
 
 /// Timesteps and noise levels of the calls of one run.
 ///
@@ -43,8 +45,8 @@ impl Schedule {
         let mut timesteps = spaced(spacing, noise.train_steps(), steps, config.steps_offset.unwrap_or(0));
         timesteps.iter_mut().for_each(round_to_f32);
         let mut sigmas: Vec<f64> = timesteps.iter().map(|&timestep| table.sigma_of(timestep)).collect();
-        if config.use_karras_sigmas == Some(true) {
-            sigmas = karras_sigmas(sigmas[0], sigmas[steps - 1], steps);
+        if let Some(schedule) = config.sigma_schedule() {
+            sigmas = schedule.sigmas(sigmas[0], sigmas[steps - 1], steps);
             timesteps = sigmas.iter().map(|&sigma| table.timestep_of(sigma)).collect();
             timesteps.iter_mut().for_each(round_to_f32);
         }
@@ -65,12 +67,12 @@ impl Schedule {
     ) -> Result<Self, SchedulerError> {
         let table = noise.sigmas();
         let dpm_solver = options.algorithm.class_name() == Algorithm::DpmSolverPlusPlus.class_name();
-        let karras = config.use_karras_sigmas == Some(true);
-        let (timesteps, mut sigmas): (Vec<f64>, Vec<f64>) = if karras {
-            // DPM-Solver++ alone cuts the timesteps of the cosine schedule.
-            let cut = dpm_solver && config.beta_schedule == Some(BetaSchedule::SquaredcosCapV2);
-            let whole = |t: f64| if cut { t.trunc() } else { t.round_ties_even() };
-            let sigmas = karras_sigmas(table.max(), table.min(), steps).into_iter();
+        let (timesteps, mut sigmas): (Vec<f64>, Vec<f64>) = if let Some(schedule) = config.sigma_schedule() {
+            // diffusers rounds the timesteps of Karras sigmas, but DPM-Solver++ not those of the cosine schedule.
+            let cosine = dpm_solver && config.beta_schedule == Some(BetaSchedule::SquaredcosCapV2);
+            let rounded = schedule == SigmaSchedule::Karras && !cosine;
+            let whole = |t: f64| if rounded { t.round_ties_even() } else { t.trunc() };
+            let sigmas = schedule.sigmas(table.max(), table.min(), steps).into_iter();
             sigmas.map(|sigma| (whole(table.timestep_of(sigma)), sigma)).unzip()
         } else {
             let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Linspace);
@@ -80,7 +82,7 @@ impl Schedule {
         };
         sigmas.push(match (options.final_sigma, sigmas.last()) {
             (FinalSigmasType::Zero, _) => 0.0,
-            (FinalSigmasType::SigmaMin, Some(&last)) if karras && !dpm_solver => last,
+            (FinalSigmasType::SigmaMin, Some(&last)) if config.sigma_schedule().is_some() && !dpm_solver => last,
             (FinalSigmasType::SigmaMin, _) => table.min(),
         });
         sigmas.iter_mut().for_each(round_to_f32);

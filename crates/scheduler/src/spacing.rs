@@ -1,8 +1,5 @@
 use serde::Deserialize;
 
-/// rho of Karras et al., <https://arxiv.org/abs/2206.00364>, table 1.
-const RHO: f64 = 7.0;
-
 /// Which of the training timesteps are used, table 2 of <https://arxiv.org/abs/2305.08891>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,13 +57,6 @@ fn trailing(train: usize, last: usize, count: usize) -> Vec<f64> {
     descending.map(|timestep| timestep.round_ties_even() - 1.0).filter(|&timestep| timestep >= 0.0).collect()
 }
 
-/// Equation 5 of <https://arxiv.org/abs/2206.00364>: descending noise levels, dense where they are small. The final zero is
-/// not among them.
-pub(crate) fn karras_sigmas(max: f64, min: f64, count: usize) -> Vec<f64> {
-    let (max, min) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
-    linspace(0.0, 1.0, count).iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
-}
-
 /// `numpy.linspace`: `count` values from `start` to `end`, both included; `start` alone for one.
 pub(crate) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
     let step = (end - start) / count.saturating_sub(1).max(1) as f64;
@@ -86,16 +76,6 @@ mod tests {
         assert_eq!(spaced(TimestepSpacing::Leading, 1000, 10, 0), leading);
         assert_eq!(spaced(TimestepSpacing::Trailing, 1000, 10, 0), trailing);
         assert_eq!(spaced(TimestepSpacing::Linspace, 1000, 10, 0), linspace);
-    }
-
-    /// Ends and middle of the formula in the paper, and descending order.
-    #[test]
-    fn karras_sigmas_follow_the_formula() {
-        let sigmas = karras_sigmas(14.0, 0.03, 11);
-        let middle = ((0.03_f64.powf(1.0 / 7.0) + 14.0_f64.powf(1.0 / 7.0)) / 2.0).powi(7);
-        assert!((sigmas[0] - 14.0).abs() < 1e-12 && (sigmas[10] - 0.03).abs() < 1e-12);
-        assert!((sigmas[5] - middle).abs() < 1e-12);
-        assert!(sigmas.is_sorted_by(|a, b| a > b));
     }
 
     /// Every count gives as many timesteps, descending and within the schedule.

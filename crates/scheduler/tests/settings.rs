@@ -2,11 +2,13 @@
 
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::{
-    Algorithm, Generator, PredictionType, Scheduler, SchedulerConfig, SchedulerError, TimestepSpacing,
+    Algorithm, Generator, PredictionType, Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule, TimestepSpacing,
 };
 
 const SHAPE: [usize; 4] = [1, 2, 3, 3];
 const SPACINGS: [TimestepSpacing; 3] = [TimestepSpacing::Leading, TimestepSpacing::Trailing, TimestepSpacing::Linspace];
+const SCHEDULES: [Option<SigmaSchedule>; 4] =
+    [None, Some(SigmaSchedule::Karras), Some(SigmaSchedule::Exponential), Some(SigmaSchedule::Beta)];
 
 fn latent() -> SchedulerConfig {
     let text = r#"{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1,
@@ -107,11 +109,13 @@ fn known_image_is_reached_from_every_first_step() {
 fn levels_fall_to_the_original() {
     let [original, noise] = [3, 4].map(|seed| Generator::new(seed).randn_tensor(SHAPE, &Device::flex()));
     for algorithm in Algorithm::ALL {
-        for (spacing, karras) in SPACINGS.into_iter().flat_map(|spacing| [(spacing, false), (spacing, true)]) {
+        for (spacing, schedule) in
+            SPACINGS.into_iter().flat_map(|spacing| SCHEDULES.map(|schedule| (spacing, schedule)))
+        {
             for steps in [1, 2, 4, 9, 25, 50] {
-                let mut config = latent();
-                (config.timestep_spacing, config.use_karras_sigmas) = (Some(spacing), Some(karras));
-                let name = format!("{algorithm} {spacing:?}, karras {karras}, {steps} steps");
+                let config =
+                    SchedulerConfig { timestep_spacing: Some(spacing), ..latent().with_sigma_schedule(schedule) };
+                let name = format!("{algorithm} {spacing:?}, {schedule:?}, {steps} steps");
                 let scheduler = algorithm.build(&config, steps).unwrap_or_else(|error| panic!("{name}: {error}"));
                 let calls = scheduler.timesteps().len();
                 let ratios: Vec<f64> = (0..calls).map(|index| level(&scheduler, index)).map(|(a, s)| s / a).collect();
@@ -128,9 +132,9 @@ fn levels_fall_to_the_original() {
                 }
                 let last = values(scheduler.add_noise(original.clone(), noise.clone(), calls));
                 let largest = f64::from(largest_difference(&last, &values(original.clone())));
-                // The smallest level of training, 0.0292, times the largest noise. DEIS stays at its last Karras sigma, which is
-                // the largest level if there is only one.
-                let stays = algorithm == Algorithm::Deis && karras && steps == 1;
+                // The smallest level of training, 0.0292, times the largest noise. DEIS stays at the last sigma of a schedule, which
+                // is the largest level if there is only one.
+                let stays = algorithm == Algorithm::Deis && schedule.is_some() && steps == 1;
                 assert!(stays || largest < 0.03 * 3.5, "{name}: {largest}");
             }
         }
@@ -200,6 +204,25 @@ fn algorithms_are_found_by_name_and_class() {
         let kind = (algorithm == Algorithm::DpmSolverPlusPlusSde).then_some("sde-dpmsolver++");
         assert_eq!(Algorithm::from_class_name(algorithm.class_name(), kind).expect("its own class"), algorithm);
     }
+    for algorithm in Algorithm::ALL {
+        let name = algorithm.automatic1111_name();
+        assert_eq!(name.parse::<Algorithm>().expect(name), algorithm);
+        for schedule in SigmaSchedule::ALL {
+            let name = format!("{name} {}", schedule.automatic1111_name());
+            let found = Algorithm::from_name_with_schedule(&name).expect(&name);
+            assert_eq!(found, (algorithm, Some(schedule)), "{name}");
+            assert_eq!(schedule.to_string().parse::<SigmaSchedule>().expect("its own name"), schedule);
+        }
+    }
+    let found = Algorithm::from_name_with_schedule("DPM++ 2M SDE Karras").expect("a name with a schedule");
+    assert_eq!(found, (Algorithm::DpmSolverPlusPlusSde, Some(SigmaSchedule::Karras)));
+    assert_eq!(Algorithm::from_name_with_schedule("euler").expect("our name"), (Algorithm::Euler, None));
+    for name in ["Karras", "DPM++ 2MKarras", "DPM++ 2M karras", "DPM++ SDE Karras", "Euler Simple", ""] {
+        let error = Algorithm::from_name_with_schedule(name).expect_err(name);
+        assert!(matches!(&error, SchedulerError::UnknownAlgorithm(unknown) if unknown == name), "{error}");
+    }
+    let error = "log".parse::<SigmaSchedule>().expect_err("not a schedule");
+    assert!(matches!(&error, SchedulerError::UnknownSchedule(name) if name == "log"), "{error}");
     let unknown = "plms".parse::<Algorithm>().expect_err("not a name here").to_string();
     assert!(unknown.contains("plms") && unknown.contains("dpm-solver++-sde, unipc"), "{unknown}");
     let class = Algorithm::from_class_name("FlowMatchEulerDiscreteScheduler", None).expect_err("no such class");
@@ -228,7 +251,7 @@ fn wrong_settings_are_named() {
         (r#"{"trained_betas": [0.1, 2.0], "num_train_timesteps": 2}"#, "trained_betas"),
         (r#"{"dynamic_thresholding_ratio": 1.5}"#, "dynamic_thresholding_ratio"),
         (r#"{"eta": -1.0}"#, "eta"),
-        (r#"{"use_beta_sigmas": true}"#, "use_beta_sigmas"),
+        (r#"{"use_beta_sigmas": true, "use_karras_sigmas": true}"#, "`use_beta_sigmas` is true too"),
         (r#"{"timestep_type": "continuous"}"#, "timestep_type"),
         (r#"{"beta_start": 0.1, "#, "line 1"),
         ("[]", "invalid"),
