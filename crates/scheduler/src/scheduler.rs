@@ -41,7 +41,8 @@ impl Scheduler {
 
     /// The position of the first call of a run that changes an image by `strength`: of N steps it makes the last
     /// floor(N * `strength`), as diffusers' image-to-image pipelines do (`get_timesteps`). The run begins with
-    /// [`add_noise`](Self::add_noise) at that position. PNDM makes one call more.
+    /// [`add_noise`](Self::add_noise) at that position. PNDM has more calls than steps and keeps those: one, or nine with
+    /// Runge-Kutta.
     ///
     /// # Errors
     /// A strength outside of 0 to 1, or one that leaves no call.
@@ -65,7 +66,7 @@ impl Scheduler {
 
     /// `original` at the noise level of the position `index`, where the number of timesteps stands for the level after
     /// the last call. Between the two calls of a step it is the level at the end of the step, as in diffusers'
-    /// inpainting.
+    /// inpainting, which after the last call takes the original as it is.
     ///
     /// # Shapes
     /// - `original`, `noise` and output: `[batch, channels, height, width]`

@@ -1,4 +1,4 @@
-//! Runs that begin within their schedule against huggingface diffusers, dumped by tests/reference/scheduler_img2img.py.
+//! Runs that begin within their schedule against huggingface diffusers, dumped by `tests/reference/scheduler_img2img.py`.
 
 mod support;
 

@@ -15,7 +15,7 @@ pub(crate) const SEED: u64 = 7;
 
 /// A dumped file: its index and its tensors.
 pub(crate) struct Dump {
-    pub index: Value,
+    pub(crate) index: Value,
     tensors: BTreeMap<String, Vec<f32>>,
 }
 
@@ -73,9 +73,9 @@ pub(crate) fn values(tensor: Tensor<4>) -> Vec<f32> {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Distance {
     /// |a - b| / |b|
-    pub relative: f64,
+    pub(crate) relative: f64,
     /// The largest |a - b|, against the largest |b|.
-    pub largest: f64,
+    pub(crate) largest: f64,
 }
 
 impl Distance {
