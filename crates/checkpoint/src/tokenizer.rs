@@ -14,7 +14,8 @@ pub enum TokenizerSource {
     },
 }
 
-/// The contents of a `tokenizer` folder. Either `vocab` and `merges` or `tokenizer` is there.
+/// The contents of a `tokenizer` folder. `vocab_and_merges` or `tokenizer` is there; where both are, `tokenizer` counts, as in
+/// transformers 5.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerFiles {
     /// `vocab.json` and `merges.txt`.
@@ -23,8 +24,10 @@ pub struct TokenizerFiles {
     pub tokenizer: Option<String>,
     /// `tokenizer_config.json`.
     pub config: Option<String>,
-    /// `special_tokens_map.json`; where both name a token, this one counts.
+    /// `special_tokens_map.json`.
     pub special_tokens_map: Option<String>,
+    /// `added_tokens.json`, tokens beside those of `vocab.json`.
+    pub added_tokens: Option<String>,
 }
 
 impl TokenizerSource {
@@ -41,6 +44,7 @@ impl TokenizerSource {
             tokenizer: read("tokenizer.json")?,
             config: read("tokenizer_config.json")?,
             special_tokens_map: read("special_tokens_map.json")?,
+            added_tokens: read("added_tokens.json")?,
         };
         let has_vocabulary = files.vocab_and_merges.is_some() || files.tokenizer.is_some();
         Ok(if has_vocabulary { Self::Files(files) } else { Self::clip(text_encoder["hidden_act"] == "gelu") })

@@ -40,7 +40,7 @@ impl ClipConfig {
     /// # Errors
     /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
-        let config: Self = serde_json::from_str(config_json).map_err(|source| Error::Json { file: FILE, source })?;
+        let config: Self = serde_json::from_str(config_json).map_err(|cause| Error::Json { file: FILE, cause })?;
         config.validate()?;
         Ok(config)
     }

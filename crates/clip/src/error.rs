@@ -5,12 +5,12 @@ use tokenizers::Error as BpeError;
 #[non_exhaustive]
 pub enum Error {
     /// A tokenizer file or `config.json` is not the JSON it should be.
-    #[error("{file}: {source}")]
+    #[error("{file}: {cause}")]
     Json {
         /// The name that diffusers gives the file.
         file: &'static str,
         /// What the parser met, with line and column.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// A line of the merges is not two tokens whose concatenation is a token.
     #[error("merges: line {line}, {text:?}: {reason}")]
@@ -45,8 +45,11 @@ pub enum Error {
         expected: String,
     },
     /// The shipped merges could not be unpacked.
-    #[error("the CLIP vocabulary inside the program: {0}")]
-    Shipped(#[from] std::io::Error),
+    #[error("the CLIP vocabulary inside the program: {cause}")]
+    Shipped {
+        /// What the decompression met.
+        cause: std::io::Error,
+    },
     /// The BPE library refused a text or a vocabulary.
     #[error("tokenizer: {0}")]
     Bpe(BpeError),

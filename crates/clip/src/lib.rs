@@ -4,6 +4,7 @@
 //! [`ClipVisionModel`] reads pictures, and [`ClipModel`] says how well pictures and texts go together. None reads a file:
 //! they are given contents, and tensors by name.
 
+mod added_token;
 mod clip_config;
 mod clip_model;
 mod encoder;
@@ -18,6 +19,7 @@ mod vision_config;
 mod vision_model;
 mod vocabulary;
 
+pub use added_token::AddedToken;
 pub use clip_config::ClipConfig;
 pub use clip_model::{ClipModel, cosine_similarity};
 pub use encoder_config::HiddenAct;
@@ -25,7 +27,7 @@ pub use error::Error;
 pub use text_config::ClipTextConfig;
 pub use text_model::{ClipTextModel, ClipTextOutput};
 pub use tokenizer::{Encoding, Tokenizer};
-pub use tokenizer_config::TokenizerConfig;
+pub use tokenizer_config::{TokenFiles, TokenizerConfig};
 pub use vision_config::ClipVisionConfig;
 pub use vision_model::ClipVisionModel;
 pub use vocabulary::Vocabulary;

@@ -60,7 +60,7 @@ impl ClipTextConfig {
     /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
         let file = "text_encoder/config.json";
-        let config: Self = serde_json::from_str(config_json).map_err(|source| Error::Json { file, source })?;
+        let config: Self = serde_json::from_str(config_json).map_err(|cause| Error::Json { file, cause })?;
         config.validate()?;
         Ok(config)
     }

@@ -1,14 +1,14 @@
 use std::fmt;
 
+use tokenizers::SplitDelimiterBehavior;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use crate::vocabulary::Vocabulary;
-use crate::{Error, TokenizerConfig};
+use crate::{AddedToken, Error, TokenizerConfig};
 
 /// Words, contractions, single digits and runs of anything else; white space parts them and disappears.
 const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -51,8 +51,8 @@ impl Tokenizer {
         Self::new(Vocabulary::from_files(vocab_json, merges_txt)?, config)
     }
 
-    /// From the contents of `tokenizer.json`, of which the vocabulary and the merges are read: transformers 5 writes no
-    /// other file, and reads no more of it.
+    /// From the contents of `tokenizer.json`, of which the vocabulary and the merges are read; its added tokens are a part of
+    /// `config`. transformers reads no more of it.
     ///
     /// # Errors
     /// As [`Self::from_files`].
@@ -60,15 +60,16 @@ impl Tokenizer {
         Self::new(Vocabulary::from_tokenizer_json(tokenizer_json)?, config)
     }
 
-    /// From tokens and merges.
+    /// From tokens and merges, to which those of `config` are added.
     ///
     /// # Errors
     /// When a special token of `config` is not in the vocabulary.
-    pub fn new(vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
+    pub fn new(mut vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
+        vocabulary.add(config);
         let size = vocabulary.ids.len();
-        let id = |role, token: &String| {
-            let missing = || Error::MissingToken { role, token: token.clone(), size };
-            vocabulary.ids.get(token).copied().ok_or_else(missing)
+        let id = |role, token: &AddedToken| {
+            let missing = || Error::MissingToken { role, token: token.content.clone(), size };
+            vocabulary.ids.get(&token.content).copied().ok_or_else(missing)
         };
         let bos = id("bos_token", &config.bos_token)?;
         let eos = id("eos_token", &config.eos_token)?;
@@ -124,7 +125,7 @@ fn byte_pair_encoder(vocabulary: Vocabulary, config: &TokenizerConfig) -> tokeni
     let model = BPE::builder()
         .vocab_and_merges(vocabulary.ids, vocabulary.merges)
         .end_of_word_suffix("</w>".to_owned())
-        .unk_token(config.unk_token.clone())
+        .unk_token(config.unk_token.content.clone())
         .build()?;
     let one_space = Replace::new(tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()), " ")?;
     let words = Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true)?;
@@ -132,15 +133,8 @@ fn byte_pair_encoder(vocabulary: Vocabulary, config: &TokenizerConfig) -> tokeni
     let mut bpe = tokenizers::Tokenizer::new(model);
     bpe.with_normalizer(Some(Normalizers::new(vec![NFC.into(), one_space.into(), Lowercase.into()])))?;
     bpe.with_pre_tokenizer(Some(PreTokenizers::new(vec![words.into(), bytes.into()])));
-    bpe.add_special_tokens(special_tokens(config))?;
+    bpe.add_tokens(config.found_tokens().cloned().map(Into::into))?;
     Ok(bpe)
-}
-
-/// Special tokens are recognised inside a prompt. The pad token is looked for before normalisation, the others after it:
-/// `<|ENDOFTEXT|>` is a special token unless it pads. The files of Stable Diffusion 1 and 2 say so.
-fn special_tokens(config: &TokenizerConfig) -> [AddedToken; 4] {
-    let normalized = |token: &String| AddedToken::from(token, true).normalized(*token != config.pad_token);
-    [&config.bos_token, &config.eos_token, &config.unk_token, &config.pad_token].map(normalized)
 }
 
 /// `text` from byte `start`; offsets inside a character, where a token is a part of it, are moved to its beginning.

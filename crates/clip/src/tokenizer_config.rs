@@ -1,96 +1,149 @@
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::Error;
+use crate::added_token::{read_decoder, read_ids, read_list, read_token, wrong};
+use crate::{AddedToken, Error};
 
 /// A length that no text tower has; transformers writes a larger one for a tokenizer without a limit.
 const LARGEST_LENGTH: u64 = 65_536;
 
-/// The special tokens and the length of a tokenizer, `tokenizer_config.json` and `special_tokens_map.json` in files.
+/// The file whose tokens are all special.
+const MAP: &str = "special_tokens_map.json";
+
+/// The length of a tokenizer, its special tokens, and those beside the vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenizerConfig {
     /// Put before the prompt. Default `<|startoftext|>`.
-    pub bos_token: String,
+    pub bos_token: AddedToken,
     /// Put after the prompt. Default `<|endoftext|>`.
-    pub eos_token: String,
+    pub eos_token: AddedToken,
     /// Stands for what the vocabulary cannot spell. Default `<|endoftext|>`; CLIP's own vocabulary spells every byte.
-    pub unk_token: String,
+    pub unk_token: AddedToken,
     /// Fills up to the full length. Default `<|endoftext|>` as in Stable Diffusion 1; Stable Diffusion 2 has `!`.
-    pub pad_token: String,
+    pub pad_token: AddedToken,
     /// Tokens of an encoding, BOS and EOS included. Default 77; at most the text tower's `max_position_embeddings`.
     pub model_max_length: usize,
+    /// Tokens that are found before the rest of a text is spelled, by their ids. Default: none but the special ones above.
+    pub added_tokens: BTreeMap<u32, AddedToken>,
+    /// Special tokens that mark something else. One that neither the vocabulary nor `added_tokens` knows gets the next id.
+    /// Default: none.
+    pub extra_special_tokens: Vec<AddedToken>,
+}
+
+/// The contents of the files of a `tokenizer` folder that name tokens. Each may be absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenFiles<'a> {
+    /// `tokenizer_config.json`.
+    pub tokenizer_config: Option<&'a str>,
+    /// `special_tokens_map.json`.
+    pub special_tokens_map: Option<&'a str>,
+    /// `added_tokens.json`.
+    pub added_tokens: Option<&'a str>,
+    /// `tokenizer.json`.
+    pub tokenizer: Option<&'a str>,
 }
 
 impl Default for TokenizerConfig {
+    /// As the files of Stable Diffusion 1 have it: the pad token is looked for as it is written, the others in the normalised
+    /// text, so that `<|ENDOFTEXT|>` is a special token unless it pads.
     fn default() -> Self {
+        let normalized = |content| AddedToken::special(content).with_normalized(true);
         Self {
-            bos_token: "<|startoftext|>".to_owned(),
-            eos_token: "<|endoftext|>".to_owned(),
-            unk_token: "<|endoftext|>".to_owned(),
-            pad_token: "<|endoftext|>".to_owned(),
+            bos_token: normalized("<|startoftext|>"),
+            eos_token: normalized("<|endoftext|>"),
+            unk_token: normalized("<|endoftext|>"),
+            pad_token: AddedToken::special("<|endoftext|>"),
             model_max_length: 77,
+            added_tokens: BTreeMap::new(),
+            extra_special_tokens: Vec::new(),
         }
     }
 }
 
 impl TokenizerConfig {
-    /// Reads the contents of the two files, either of which may be absent. Where both name a token,
-    /// `special_tokens_map.json` wins, as in transformers.
+    /// Reads the files as transformers does (`PreTrainedTokenizerBase._from_pretrained`). An `added_tokens_decoder` in
+    /// `tokenizer_config.json` says all, and the other files are not looked at; without it `special_tokens_map.json` overrides
+    /// the special tokens of `tokenizer_config.json`, and further tokens are those of `added_tokens.json` and
+    /// `tokenizer.json`.
     ///
     /// # Errors
     /// When a file is not JSON or a field has another type or size than it should.
-    pub fn from_json(tokenizer_config: Option<&str>, special_tokens_map: Option<&str>) -> Result<Self, Error> {
+    pub fn from_files(files: &TokenFiles<'_>) -> Result<Self, Error> {
         let mut config = Self::default();
-        let files = [("tokenizer_config.json", tokenizer_config), ("special_tokens_map.json", special_tokens_map)];
-        for (file, json) in files {
-            let Some(json) = json else { continue };
-            let json: Value = serde_json::from_str(json).map_err(|source| Error::Json { file, source })?;
-            config.read(file, &json)?;
+        let own = parse("tokenizer_config.json", files.tokenizer_config)?;
+        config.read("tokenizer_config.json", &own)?;
+        if !own["added_tokens_decoder"].is_null() {
+            config.added_tokens = read_decoder("tokenizer_config.json", &own["added_tokens_decoder"])?;
+            return Ok(config);
         }
+        config.read(MAP, &parse(MAP, files.special_tokens_map)?)?;
+        if let json @ Value::Object(_) = parse("added_tokens.json", files.added_tokens)? {
+            let special = |text: &str| config.special_tokens().any(|token| token.content == text);
+            config.added_tokens = read_ids("added_tokens.json", &json, special)?;
+        }
+        let tokenizer = parse("tokenizer.json", files.tokenizer)?;
+        config.added_tokens.extend(read_list("tokenizer.json", &tokenizer["added_tokens"])?);
         Ok(config)
     }
 
     /// The same with another pad token.
     #[must_use]
     pub fn with_pad_token(self, pad_token: &str) -> Self {
-        Self { pad_token: pad_token.to_owned(), ..self }
+        Self { pad_token: AddedToken::special(pad_token), ..self }
+    }
+
+    /// Those that have a role.
+    pub(crate) fn special_tokens(&self) -> impl Iterator<Item = &AddedToken> {
+        let named = [&self.bos_token, &self.eos_token, &self.unk_token, &self.pad_token];
+        named.into_iter().chain(&self.extra_special_tokens)
+    }
+
+    /// All tokens that are found before the rest of a text is spelled. Of two with the same text the later counts.
+    pub(crate) fn found_tokens(&self) -> impl Iterator<Item = &AddedToken> {
+        let added = |token: &&AddedToken| self.added_tokens.values().any(|added| added.content == token.content);
+        self.added_tokens.values().chain(self.special_tokens().filter(move |token| !added(token)))
     }
 
     fn read(&mut self, file: &'static str, json: &Value) -> Result<(), Error> {
-        read_token(file, json, "bos_token", &mut self.bos_token)?;
-        read_token(file, json, "eos_token", &mut self.eos_token)?;
-        read_token(file, json, "unk_token", &mut self.unk_token)?;
-        read_token(file, json, "pad_token", &mut self.pad_token)?;
-        read_length(file, &json["model_max_length"], &mut self.model_max_length)
+        read_named(file, json, "bos_token", &mut self.bos_token)?;
+        read_named(file, json, "eos_token", &mut self.eos_token)?;
+        read_named(file, json, "unk_token", &mut self.unk_token)?;
+        read_named(file, json, "pad_token", &mut self.pad_token)?;
+        read_length(file, &json["model_max_length"], &mut self.model_max_length)?;
+        for field in ["extra_special_tokens", "additional_special_tokens"] {
+            let tokens = json[field].as_array().into_iter().flatten();
+            let tokens = tokens.map(|token| read_token(token, true).ok_or_else(|| wrong(file, field, token)));
+            let tokens: Vec<_> = tokens.collect::<Result<_, _>>()?;
+            self.extra_special_tokens.extend(tokens.into_iter().map(|token| AddedToken { special: true, ..token }));
+        }
+        Ok(())
     }
 }
 
-/// A token is its text, or an object with its text as `content`; null stands for "not said".
-fn read_token(file: &'static str, json: &Value, field: &'static str, token: &mut String) -> Result<(), Error> {
-    let value = &json[field];
-    let text = if value.is_object() { &value["content"] } else { value };
-    match text {
-        Value::Null if !value.is_object() => Ok(()),
-        Value::String(text) if !text.is_empty() => {
-            token.clone_from(text);
-            Ok(())
-        }
-        _ => Err(field_error(file, field, value, "a token is a string, or an object with the string `content`")),
+/// Null where there is no file.
+fn parse(file: &'static str, json: Option<&str>) -> Result<Value, Error> {
+    json.map_or(Ok(Value::Null), |json| serde_json::from_str(json).map_err(|cause| Error::Json { file, cause }))
+}
+
+/// Null stands for "not said".
+fn read_named(file: &'static str, json: &Value, field: &'static str, token: &mut AddedToken) -> Result<(), Error> {
+    if !json[field].is_null() {
+        let read = read_token(&json[field], file == MAP).ok_or_else(|| wrong(file, field, &json[field]))?;
+        *token = AddedToken { special: true, ..read };
     }
+    Ok(())
 }
 
 fn read_length(file: &'static str, value: &Value, length: &mut usize) -> Result<(), Error> {
     match value.as_u64() {
         Some(tokens @ 2..=LARGEST_LENGTH) => *length = tokens as usize,
         None | Some(0 | 1) if !value.is_null() && !value.is_f64() => {
-            return Err(field_error(file, "model_max_length", value, "a number from 2 is expected"));
+            let expected = "a number from 2 is expected".to_owned();
+            return Err(Error::Field { file, field: "model_max_length", value: value.to_string(), expected });
         }
         _ => {}
     }
     Ok(())
-}
-
-fn field_error(file: &'static str, field: &'static str, value: &Value, expected: &str) -> Error {
-    let value = value.to_string().chars().take(80).collect();
-    Error::Field { file, field, value, expected: expected.to_owned() }
 }

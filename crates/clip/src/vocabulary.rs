@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::models::bpe::{Merges, Vocab};
 
-use crate::Error;
+use crate::{Error, TokenizerConfig};
 
 /// CLIP's merges, see `assets/README.md`.
 const SHIPPED: &[u8] = include_bytes!("../assets/merges.txt.gz");
@@ -28,7 +28,7 @@ impl Vocabulary {
     /// When the shipped file cannot be unpacked, which no platform is known to cause.
     pub fn shipped() -> Result<Self, Error> {
         let mut text = String::new();
-        GzDecoder::new(SHIPPED).read_to_string(&mut text)?;
+        GzDecoder::new(SHIPPED).read_to_string(&mut text).map_err(|cause| Error::Shipped { cause })?;
         let merges: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
         let tokens = byte_symbols()
             .map(String::from)
@@ -45,7 +45,7 @@ impl Vocabulary {
     /// # Errors
     /// When a file is malformed, or a merge names unknown tokens.
     pub fn from_files(vocab_json: &str, merges_txt: &str) -> Result<Self, Error> {
-        let ids = serde_json::from_str(vocab_json).map_err(|source| Error::Json { file: "vocab.json", source })?;
+        let ids = serde_json::from_str(vocab_json).map_err(|cause| Error::Json { file: "vocab.json", cause })?;
         let merges = merges_txt.lines().enumerate().filter(|(_, text)| !text.starts_with("#version"));
         let merges = merges.map(|(index, text)| parse_merge(index + 1, text, &ids)).collect::<Result<_, _>>()?;
         Ok(Self { ids, merges })
@@ -57,11 +57,22 @@ impl Vocabulary {
     /// As [`Self::from_files`].
     pub fn from_tokenizer_json(json: &str) -> Result<Self, Error> {
         let file: TokenizerJson =
-            serde_json::from_str(json).map_err(|source| Error::Json { file: "tokenizer.json", source })?;
+            serde_json::from_str(json).map_err(|cause| Error::Json { file: "tokenizer.json", cause })?;
         let TokenizerJson { model: BpeJson { vocab: ids, merges } } = file;
         let lines = merges.into_iter().map(MergeJson::into_line).enumerate();
         let merges = lines.map(|(index, text)| parse_merge(index + 1, &text, &ids)).collect::<Result<_, _>>()?;
         Ok(Self { ids, merges })
+    }
+
+    /// Adds the tokens of `config`, which no merge makes: those with an id of their own, then the others with the next ids.
+    pub(crate) fn add(&mut self, config: &TokenizerConfig) {
+        for (&id, token) in &config.added_tokens {
+            self.ids.entry(token.content.clone()).or_insert(id);
+        }
+        for token in &config.extra_special_tokens {
+            let next = self.ids.values().max().map_or(0, |largest| largest.saturating_add(1));
+            self.ids.entry(token.content.clone()).or_insert(next);
+        }
     }
 
     /// The number of tokens.

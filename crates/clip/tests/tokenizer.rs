@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use pyrograph_clip::{Tokenizer, TokenizerConfig};
+use pyrograph_clip::{AddedToken, TokenFiles, Tokenizer, TokenizerConfig};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -70,20 +70,27 @@ fn tokenizer_json_says_the_same_as_the_two_files() {
     }
 }
 
+fn read(tokenizer_config: &str) -> Result<TokenizerConfig, pyrograph_clip::Error> {
+    TokenizerConfig::from_files(&TokenFiles { tokenizer_config: Some(tokenizer_config), ..TokenFiles::default() })
+}
+
 #[test]
 fn the_special_tokens_map_overrides_the_tokenizer_config() {
     let tokenizer_config =
         r#"{"pad_token": "<|endoftext|>", "model_max_length": 77, "eos_token": {"content": "</s>"}}"#;
-    let config = TokenizerConfig::from_json(Some(tokenizer_config), Some(r#"{"pad_token": "!"}"#)).unwrap();
-    assert_eq!((config.pad_token.as_str(), config.eos_token.as_str()), ("!", "</s>"));
-    let unlimited = TokenizerConfig::from_json(Some(r#"{"model_max_length": 1000000000000000019884624838656}"#), None);
+    let map = Some(r#"{"pad_token": "!"}"#);
+    let files =
+        TokenFiles { tokenizer_config: Some(tokenizer_config), special_tokens_map: map, ..TokenFiles::default() };
+    let config = TokenizerConfig::from_files(&files).unwrap();
+    assert_eq!((config.pad_token.content.as_str(), config.eos_token.content.as_str()), ("!", "</s>"));
+    let unlimited = read(r#"{"model_max_length": 1000000000000000019884624838656}"#);
     assert_eq!(unlimited.unwrap(), TokenizerConfig::default());
 }
 
 /// The message of the error that `files` are refused with.
 fn refusal(vocab: &str, merges: &str, pad_token: &str) -> String {
     let mut config = small(8);
-    config.pad_token = pad_token.to_owned();
+    config.pad_token = AddedToken::special(pad_token);
     Tokenizer::from_files(vocab, merges, &config).unwrap_err().to_string()
 }
 
@@ -113,8 +120,8 @@ fn bad_files_are_named() {
 
 #[test]
 fn bad_tokenizer_configs_are_named() {
-    let refusal = |json: &str| TokenizerConfig::from_json(Some(json), None).unwrap_err().to_string();
-    let token = "a token is a string, or an object with the string `content`";
+    let refusal = |json: &str| read(json).unwrap_err().to_string();
+    let token = "a token is a string, or an object with the string `content`; its id is a number below 2^32";
     assert_eq!(refusal(r#"{"pad_token": 3}"#), format!("tokenizer_config.json: pad_token is 3, {token}"));
     assert_eq!(refusal(r#"{"eos_token": {}}"#), format!("tokenizer_config.json: eos_token is {{}}, {token}"));
     for length in ["0", "1", "-77", "\"77\""] {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 use pyrograph_checkpoint::{Checkpoint, LoadReport, TokenizerFiles, TokenizerSource, load};
-use pyrograph_clip::{ClipTextConfig, ClipTextModel, Tokenizer, TokenizerConfig};
+use pyrograph_clip::{ClipTextConfig, ClipTextModel, TokenFiles, Tokenizer, TokenizerConfig};
 
 use crate::{Device, Error};
 
@@ -58,18 +58,21 @@ pub(crate) fn table_is_too_large(config: &ClipTextConfig, dtype: DType, device: 
 /// The checkpoint's tokenizer, whose prompts are no longer than the text encoder's positions and whose tokens it knows.
 pub(crate) fn tokenizer(source: &TokenizerSource, text_encoder: &ClipTextConfig) -> Result<Tokenizer, Error> {
     let mut config = match source {
-        TokenizerSource::Files(files) => {
-            TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref())?
-        }
+        TokenizerSource::Files(files) => TokenizerConfig::from_files(&TokenFiles {
+            tokenizer_config: files.config.as_deref(),
+            special_tokens_map: files.special_tokens_map.as_deref(),
+            added_tokens: files.added_tokens.as_deref(),
+            tokenizer: files.tokenizer.as_deref(),
+        })?,
         TokenizerSource::Clip { pad_token } => TokenizerConfig::default().with_pad_token(pad_token),
     };
     config.model_max_length = config.model_max_length.min(text_encoder.max_position_embeddings);
     let tokenizer = match source {
-        TokenizerSource::Files(TokenizerFiles { vocab_and_merges: Some((vocab, merges)), .. }) => {
-            Tokenizer::from_files(vocab, merges, &config)?
-        }
         TokenizerSource::Files(TokenizerFiles { tokenizer: Some(tokenizer), .. }) => {
             Tokenizer::from_tokenizer_json(tokenizer, &config)?
+        }
+        TokenizerSource::Files(TokenizerFiles { vocab_and_merges: Some((vocab, merges)), .. }) => {
+            Tokenizer::from_files(vocab, merges, &config)?
         }
         _ => Tokenizer::clip(&config)?,
     };

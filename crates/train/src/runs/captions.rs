@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use pyrograph_checkpoint::{Output, TokenizerSource};
-use pyrograph_clip::{ClipTextModel, Tokenizer, TokenizerConfig, Vocabulary};
+use pyrograph_clip::{ClipTextModel, TokenFiles, Tokenizer, TokenizerConfig, Vocabulary};
 use pyrograph_scheduler::Generator;
 use serde_json::{Value, json};
 
@@ -38,11 +38,16 @@ impl CaptionTokenizer {
             }
             TokenizerSource::Files(files) => {
                 let vocabulary = match (&files.vocab_and_merges, &files.tokenizer) {
-                    (Some((vocab, merges)), _) => Vocabulary::from_files(vocab, merges),
-                    (None, Some(tokenizer)) => Vocabulary::from_tokenizer_json(tokenizer),
+                    (_, Some(tokenizer)) => Vocabulary::from_tokenizer_json(tokenizer),
+                    (Some((vocab, merges)), None) => Vocabulary::from_files(vocab, merges),
                     (None, None) => Vocabulary::shipped(),
                 };
-                let config = TokenizerConfig::from_json(files.config.as_deref(), files.special_tokens_map.as_deref());
+                let config = TokenizerConfig::from_files(&TokenFiles {
+                    tokenizer_config: files.config.as_deref(),
+                    special_tokens_map: files.special_tokens_map.as_deref(),
+                    added_tokens: files.added_tokens.as_deref(),
+                    tokenizer: files.tokenizer.as_deref(),
+                });
                 (vocabulary, config.map_err(wrong)?)
             }
         };
@@ -64,7 +69,7 @@ impl CaptionTokenizer {
             ("pad_token_id", &self.config.pad_token),
         ];
         for (key, token) in tokens {
-            text_encoder[key] = self.vocabulary.id(token).into();
+            text_encoder[key] = self.vocabulary.id(&token.content).into();
         }
     }
 
@@ -91,11 +96,15 @@ impl CaptionTokenizer {
     /// Writes `vocab.json`, `merges.txt` and `tokenizer_config.json`.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), TrainError> {
         let TokenizerConfig { bos_token, eos_token, unk_token, pad_token, model_max_length, .. } = &self.config;
-        let config = json!({
+        let mut config = json!({
             "tokenizer_class": "CLIPTokenizer",
-            "bos_token": bos_token, "eos_token": eos_token, "unk_token": unk_token, "pad_token": pad_token,
+            "bos_token": bos_token.content, "eos_token": eos_token.content,
+            "unk_token": unk_token.content, "pad_token": pad_token.content,
             "model_max_length": model_max_length, "do_lower_case": true, "add_prefix_space": false, "errors": "replace",
         });
+        if !self.config.added_tokens.is_empty() {
+            config["added_tokens_decoder"] = json!(self.config.added_tokens);
+        }
         write_json(&folder.join("tokenizer_config.json"), &config)?;
         let (vocab, merges) = self.vocabulary.to_files();
         Output::save(folder.join("vocab.json"), vocab)?;
