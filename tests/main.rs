@@ -5,6 +5,7 @@
 mod autoencoder;
 mod clip;
 mod clip_model;
+mod configuration;
 mod limits;
 mod pipeline;
 mod request;

@@ -52,10 +52,8 @@ fn every_device_agrees_with_diffusers() {
 fn unsupported_settings_are_named() {
     let cases = json("unet.json");
     let broken = [
-        ("addition_embed_type", Value::from("text_time")),
         ("attention_head_dim", Value::from(3)),
         ("block_out_channels", Value::from(vec![4, 7])),
-        ("class_embed_type", Value::from("timestep")),
         ("cross_attention_dim", Value::from(vec![5])),
         ("down_block_types", Value::from(vec!["AttnDownBlock2D", "DownBlock2D"])),
         ("layers_per_block", Value::from(0)),

@@ -10,8 +10,8 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-SCHEDULERS = ["scheduler", "scheduler_img2img"]
-PARTS = ["models", "tiny", "pipeline", *SCHEDULERS, "clip", "clip_model", "checkpoint", "train", "spark", "added_tokens"]
+SCHEDULERS = ["scheduler", "scheduler_img2img", "scheduler_keys"]
+PARTS = ["models", "tiny", "pipeline", *SCHEDULERS, "clip", "clip_model", "checkpoint", "train", "spark", "configuration", "added_tokens"]
 LIMIT = 10_000_000  # bytes of all dumps together
 
 

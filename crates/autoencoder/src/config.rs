@@ -15,7 +15,7 @@ pub struct AutoencoderKlConfig {
     pub block_out_channels: Vec<usize>,
     /// Residual blocks per encoder block; decoder blocks have one more.
     pub layers_per_block: usize,
-    /// Activation; only `silu` is known.
+    /// Activation: `silu`, also called `swish`.
     pub act_fn: String,
     /// Channels of the latent.
     pub latent_channels: usize,
@@ -70,7 +70,11 @@ impl AutoencoderKlConfig {
         check(sane(self.in_channels), "in_channels", "must be a positive number")?;
         check(sane(self.out_channels), "out_channels", "must be a positive number")?;
         check(sane(self.latent_channels), "latent_channels", "must be a positive number")?;
-        check(self.act_fn == "silu", "act_fn", "is not supported with this value; only \"silu\" is")?;
+        check(
+            ["silu", "swish"].contains(&self.act_fn.as_str()),
+            "act_fn",
+            "is not supported with this value; only \"silu\" is",
+        )?;
         let scale = self.scaling_factor;
         check(scale.is_finite() && scale > 0.0, "scaling_factor", "must be a positive number")
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{CheckpointError, Component, Location, TokenizerSource, Weights, ldm, open_weights};
+use crate::index::Index;
+use crate::{CheckpointError, Component, Defaults, Location, Note, TokenizerSource, Weights, ldm, open_weights};
 
 /// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a schedule and a tokenizer. Nothing but names, shapes and
 /// configurations is in memory.
@@ -14,12 +15,17 @@ pub struct Checkpoint {
     pub text_encoder: Component,
     /// The network that removes noise.
     pub unet: Component,
-    /// The autoencoder: `AutoencoderKL`, or `AutoencoderTiny` as `_class_name` of its configuration says.
+    /// The autoencoder: `AutoencoderKL` or `AutoencoderTiny`.
     pub vae: Component,
-    /// What diffusers calls `scheduler_config.json`; for single files what the published folder of the model has.
+    /// What diffusers calls `scheduler_config.json`, with the class that `model_index.json` names; for single files what the
+    /// published folder of the model has.
     pub scheduler_config: Value,
     /// The vocabulary and its special tokens.
     pub tokenizer: TokenizerSource,
+    /// The settings that the model wants where a request has none.
+    pub defaults: Defaults,
+    /// What its user should know.
+    pub notes: Vec<Note>,
     /// Tensors of a single file that nothing uses: averaged weights of the training, and names nobody knows.
     pub unused: Vec<String>,
     pub(crate) file: Option<Location>,
@@ -78,37 +84,36 @@ impl io::Write for HashWriter<'_> {
     }
 }
 
-/// The pipelines whose networks and loop are those of Stable Diffusion 1 and 2.
-const PIPELINES: [&str; 4] = [
-    "StableDiffusionPipeline",
-    "StableDiffusionImg2ImgPipeline",
-    "StableDiffusionInpaintPipeline",
-    "StableDiffusionInpaintPipelineLegacy",
-];
-
 fn open_folder(folder: &Location) -> Result<Checkpoint, CheckpointError> {
-    let index = folder.join("model_index.json");
-    if !index.is_file() {
-        return Err(CheckpointError::missing(
-            folder.path(),
-            "has no model_index.json; a diffusers folder or a single file is expected",
-        ));
-    }
-    let json = index.read_json()?;
-    let class = json["_class_name"]
-        .as_str()
-        .ok_or_else(|| index.wrong("`_class_name` should name a pipeline, `StableDiffusionPipeline`"))?;
-    if !PIPELINES.contains(&class) {
-        return Err(CheckpointError::Unsupported { file: index.to_string(), found: format!("a {class}") });
-    }
-    let text_encoder = Component::open(folder.join("text_encoder"))?;
+    let index = Index::open(folder)?;
+    let (defaults, mut notes) = index.defaults()?;
+    notes.extend(index.notes());
+    let component = |name: &'static str| -> Result<Component, CheckpointError> {
+        let component = Component::open(folder.join(name))?;
+        Ok(Component { class: index.class(name, &component.class)?, ..component })
+    };
+    let text_encoder = component("text_encoder")?;
+    index.class("tokenizer", "")?;
+    let tokenizer = TokenizerSource::open(folder.join("tokenizer"), &text_encoder.config)?;
+    notes.extend(tokenizer.notes()?);
     Ok(Checkpoint {
-        tokenizer: TokenizerSource::open(folder.join("tokenizer"), &text_encoder.config)?,
+        tokenizer,
         text_encoder,
-        unet: Component::open(folder.join("unet"))?,
-        vae: Component::open(folder.join("vae"))?,
-        scheduler_config: folder.join("scheduler").join("scheduler_config.json").read_json()?,
+        unet: component("unet")?,
+        vae: component("vae")?,
+        scheduler_config: open_scheduler(folder, &index)?,
+        defaults,
+        notes,
         unused: Vec::new(),
         file: None,
     })
+}
+
+/// The scheduler's file, whose class is what the index says.
+fn open_scheduler(folder: &Location, index: &Index) -> Result<Value, CheckpointError> {
+    let mut config = folder.join("scheduler").join("scheduler_config.json").read_json()?;
+    if let Some(class) = index.named_class("scheduler") {
+        config["_class_name"] = class.into();
+    }
+    Ok(config)
 }

@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::view::{Part, View};
-use crate::{CheckpointError, Location, Weights, open_weights};
+use crate::{CheckpointError, Location, Note, Weights, open_weights, read_config};
 
 /// One network of a checkpoint.
 #[derive(Debug)]
 pub struct Component {
+    /// Its class in diffusers or transformers, as `model_index.json` names it; without one, as `_class_name` of its configuration
+    /// does. Empty where neither says.
+    pub class: String,
     /// What diffusers calls `config.json`; for single files what it would be.
     pub config: Value,
     /// The tensors under the names of diffusers' state dict; a text tower's without the leading `text_model.`.
@@ -23,6 +27,14 @@ impl Component {
         Self::open_as(&folder.into(), current_name)
     }
 
+    /// Reads the configuration, see [`read_config`]; `folder` is what it is called in messages.
+    ///
+    /// # Errors
+    /// As [`read_config`].
+    pub fn read_config<T: DeserializeOwned>(&self, folder: &str) -> Result<(T, Vec<Note>), CheckpointError> {
+        read_config(&format!("{folder}/config.json"), &self.class, &self.config)
+    }
+
     /// The same with `rename` to say what a tensor is called, or that it is no weight.
     pub(crate) fn open_as(folder: &Location, rename: impl Fn(&str) -> Option<String>) -> Result<Self, CheckpointError> {
         let config = folder.join("config.json");
@@ -31,7 +43,12 @@ impl Component {
         }
         let config = config.read_json()?;
         let weights: Arc<dyn Weights> = find_weights(folder)?.into();
-        Ok(Self { config, weights: Box::new(View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)))) })
+        let class = config["_class_name"].as_str().unwrap_or_default().to_owned();
+        Ok(Self {
+            class,
+            config,
+            weights: Box::new(View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)))),
+        })
     }
 }
 

@@ -42,6 +42,30 @@ pub enum CheckpointError {
         /// What it holds instead.
         found: String,
     },
+    /// A folder of diffusers has a component of a class that is not implemented.
+    #[error("{file}: `{component}` is of the class {class}; supported is {supported}")]
+    Class {
+        /// The file that names the class.
+        file: String,
+        /// The component, such as `vae`.
+        component: &'static str,
+        /// Its class.
+        class: String,
+        /// The classes that would be right.
+        supported: String,
+    },
+    /// A configuration asks for something that is not implemented.
+    #[error("{file}: `{key}` = {value} is not supported; supported is {supported}")]
+    Setting {
+        /// The configuration's file.
+        file: String,
+        /// The key.
+        key: String,
+        /// Its value, as JSON.
+        value: String,
+        /// The values that would be right, as JSON.
+        supported: String,
+    },
     /// One tensor cannot be used.
     #[error("{file}: tensor `{tensor}` {problem}")]
     Tensor {

@@ -1,6 +1,7 @@
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{CheckpointError, Location};
+use crate::{CheckpointError, Location, Note, read_config};
 
 /// Where a checkpoint's tokenizer comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +48,35 @@ impl TokenizerSource {
             added_tokens: read("added_tokens.json")?,
         };
         let has_vocabulary = files.vocab_and_merges.is_some() || files.tokenizer.is_some();
+        if let (false, Some(_)) = (has_vocabulary, read("vocab.json")?) {
+            return Err(CheckpointError::missing(folder.path(), "has vocab.json, but no merges.txt"));
+        }
         Ok(if has_vocabulary { Self::Files(files) } else { Self::clip(text_encoder["hidden_act"] == "gelu") })
+    }
+
+    /// Whose vocabulary it is, where it is not the checkpoint's own, and the keys of its configuration that have no effect.
+    ///
+    /// # Errors
+    /// When the configuration asks for something that is not implemented.
+    pub(crate) fn notes(&self) -> Result<Vec<Note>, CheckpointError> {
+        let config = match self {
+            Self::Clip { pad_token } => return Ok(vec![Note::ClipVocabulary { pad_token: pad_token.clone() }]),
+            Self::Files(files) => files.config.as_deref().map(serde_json::from_str),
+        };
+        match config {
+            Some(Ok(config @ Value::Object(_))) => {
+                Ok(read_config::<ReadElsewhere>("tokenizer/tokenizer_config.json", "CLIPTokenizer", &config)?.1)
+            }
+            // What reads the configuration says that it is none.
+            _ => Ok(Vec::new()),
+        }
     }
 
     pub(crate) fn clip(version_2: bool) -> Self {
         Self::Clip { pad_token: if version_2 { "!" } else { "<|endoftext|>" }.to_owned() }
     }
 }
+
+/// A configuration of which nothing is read yet.
+#[derive(Deserialize)]
+struct ReadElsewhere {}

@@ -114,6 +114,9 @@ pub(crate) fn load(model: Location, device: &Device, options: LoadOptions) -> an
     let loading = progress::waiting("loading");
     let pipeline = StableDiffusion::open(model, device, options)?;
     loading.finish_and_clear();
+    for note in pipeline.notes() {
+        eprintln!("note: {note}");
+    }
     if !pipeline.unused().is_empty() {
         let unused = pipeline.unused();
         eprintln!("note: {} tensors of the checkpoint are not used, such as {}", unused.len(), unused[0]);

@@ -5,16 +5,15 @@ use image::RgbImage;
 use pyrograph_autoencoder::{
     AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, DoesNotFit, Extent,
 };
-use pyrograph_checkpoint::{Component, LoadReport, load};
+use pyrograph_checkpoint::{Component, LoadReport, Note, load};
 
-use crate::config::parse;
 use crate::readback::{finite, guarded};
 use crate::{Device, Error};
 
 /// What may help where latents are not finite.
 pub(crate) const ADVICE: &str = "another scheduler, more steps, or f32 may help";
 
-/// The autoencoder that `_class_name` of the configuration names.
+/// The autoencoder of the component's class.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one, in a pipeline")]
 pub(crate) enum Autoencoder {
@@ -35,21 +34,21 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Loads in float32 whatever the rest runs in: in float16 the decoder's activations overflow for some checkpoints,
     /// and the picture is black. It is a tenth of the weights.
-    pub(crate) fn load(component: &Component, device: &Device) -> Result<(Self, LoadReport), Error> {
+    pub(crate) fn load(component: &Component, device: &Device) -> Result<(Self, LoadReport, Vec<Note>), Error> {
         let wrong = |cause| Error::Config { component: "vae", cause };
         let limit = device.largest_binding().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
-        if component.config["_class_name"] == "AutoencoderTiny" {
-            let config: AutoencoderTinyConfig = parse("vae", &component.config)?;
+        if component.class == "AutoencoderTiny" {
+            let (config, notes): (AutoencoderTinyConfig, _) = component.read_config("vae")?;
             let mut model = config.init(device.tensors()).map_err(wrong)?;
             let report = load(&mut model, component.weights.as_ref(), DType::F32)?;
             let (latent_channels, downsampling) = (config.latent_channels, config.downsampling());
-            return Ok((Self { model: Autoencoder::Tiny(model), latent_channels, downsampling, limit }, report));
+            return Ok((Self { model: Autoencoder::Tiny(model), latent_channels, downsampling, limit }, report, notes));
         }
-        let config: AutoencoderKlConfig = parse("vae", &component.config)?;
+        let (config, notes): (AutoencoderKlConfig, _) = component.read_config("vae")?;
         let mut model = config.init(device.tensors()).map_err(wrong)?;
         let report = load(&mut model, component.weights.as_ref(), DType::F32)?;
         let (latent_channels, downsampling) = (config.latent_channels, config.downsampling());
-        Ok((Self { model: Autoencoder::Kl(model), latent_channels, downsampling, limit }, report))
+        Ok((Self { model: Autoencoder::Kl(model), latent_channels, downsampling, limit }, report, notes))
     }
 
     /// The images of latents, one after the other, and in bands where a whole image would be too large for the device.

@@ -29,14 +29,6 @@ pub enum Error {
         /// The key at fault.
         cause: ConfigError,
     },
-    /// A model's configuration has a value of the wrong type.
-    #[error("{component}/config.json: {cause}")]
-    Json {
-        /// `unet` or `vae`.
-        component: &'static str,
-        /// What serde says.
-        cause: serde_json::Error,
-    },
     /// The tokenizer's files or the text encoder's configuration are wrong.
     #[error("text encoder: {0}")]
     Text(#[from] pyrograph_clip::Error),

@@ -17,7 +17,6 @@ mod adapter;
 mod clip;
 mod clip_image;
 mod conditioning;
-mod config;
 mod decode;
 mod denoising;
 mod device;
@@ -28,6 +27,7 @@ mod memory;
 mod picture;
 mod readback;
 mod request;
+mod sampler;
 mod stable_diffusion;
 mod start;
 mod text;
@@ -41,8 +41,8 @@ pub use device::{Device, Limits, device, device_async, device_within};
 pub use error::Error;
 pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{
-    Checkpoint, CheckpointError, Location, Output, OutputError, Source, Storage, read_latents, save_tensors,
-    write_tensors,
+    Checkpoint, CheckpointError, Defaults, Location, Note, Output, OutputError, Source, Storage, read_latents,
+    save_tensors, write_tensors,
 };
 pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError, SigmaSchedule};
 pub use request::{Canvas, Guidance, Request, Sampling};

@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
-use pyrograph_checkpoint::{Checkpoint, Location, load};
-use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SchedulerConfig, SigmaSchedule};
+use pyrograph_checkpoint::{Checkpoint, Location, Note, load};
+use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SigmaSchedule};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 
 use crate::conditioning::Conditioning;
-use crate::config::parse;
 use crate::decode::Decoder;
 use crate::denoising::Parts;
 use crate::infotext::{Facts, Infotext};
 use crate::memory::{self, Calls, Room};
 use crate::readback::guarded;
+use crate::sampler::Sampler;
 use crate::start::Start;
 use crate::text::TextEncoder;
 use crate::{Canvas, Denoising, Device, Error, Pictures, Request};
@@ -25,7 +25,7 @@ pub struct StableDiffusion {
     unet: Arc<UNet2dConditionModel>,
     text_encoder: TextEncoder,
     decoder: Arc<Decoder>,
-    scheduler: SchedulerConfig,
+    sampler: Sampler,
     unet_config: UNet2dConditionConfig,
     dtype: DType,
     low_memory: bool,
@@ -33,6 +33,7 @@ pub struct StableDiffusion {
     name: String,
     short_hash: Option<String>,
     unused: Vec<String>,
+    notes: Vec<Note>,
 }
 
 /// How a checkpoint is loaded.
@@ -107,20 +108,20 @@ impl StableDiffusion {
         }
         let dtype = if options.f16 { DType::F16 } else { DType::F32 };
         memory::check_weights(checkpoint, dtype, device)?;
-        let unet_config: UNet2dConditionConfig = parse("unet", &checkpoint.unet.config)?;
+        let (unet_config, unet_notes): (UNet2dConditionConfig, _) = checkpoint.unet.read_config("unet")?;
         let wrong = |cause| Error::Config { component: "unet", cause };
         let mut unet = unet_config.init(device.tensors()).map_err(wrong)?;
-        let mut unused = checkpoint.unused.clone();
-        unused.extend(load(&mut unet, checkpoint.unet.weights.as_ref(), dtype)?.unused);
-        let (text_encoder, report) = TextEncoder::load(checkpoint, dtype, device)?;
-        unused.extend(report.unused);
-        let (decoder, report) = Decoder::load(&checkpoint.vae, device)?;
-        unused.extend(report.unused);
-        let mut scheduler =
-            SchedulerConfig::from_json(&checkpoint.scheduler_config.to_string())?.with_pipeline_defaults();
-        scheduler.prediction_type = options.prediction_type.or(scheduler.prediction_type);
+        let unet_report = load(&mut unet, checkpoint.unet.weights.as_ref(), dtype)?;
+        let (text_encoder, text_report, text_notes) = TextEncoder::load(checkpoint, dtype, device)?;
+        let (decoder, vae_report, vae_notes) = Decoder::load(&checkpoint.vae, device)?;
+        let (sampler, sampler_notes) = Sampler::new(&checkpoint.scheduler_config, options.prediction_type)?;
+        let reports = [unet_report, text_report, vae_report].into_iter().flat_map(|report| report.unused);
+        let own_notes = checkpoint.notes.iter().filter(|note| match note {
+            Note::AssumedPrediction { .. } => options.prediction_type.is_none(),
+            _ => true,
+        });
         let pipeline = Self {
-            scheduler,
+            sampler,
             unet_config,
             dtype,
             low_memory: options.low_memory,
@@ -130,7 +131,8 @@ impl StableDiffusion {
             device: device.clone(),
             name: name.to_owned(),
             short_hash: checkpoint.short_hash()?,
-            unused,
+            unused: checkpoint.unused.iter().cloned().chain(reports).collect(),
+            notes: own_notes.cloned().chain([unet_notes, text_notes, vae_notes, sampler_notes].concat()).collect(),
         };
         pipeline.check_fit().map(|()| pipeline)
     }
@@ -153,8 +155,8 @@ impl StableDiffusion {
         request.validate()?;
         let shape = self.latent_shape(request)?;
         let samples_at_once = self.samples_at_once(request, shape)?;
-        let algorithm = self.algorithm(request)?;
-        let scheduler = algorithm.build(&self.scheduler_config(request), request.sampling.steps)?;
+        let algorithm = self.sampler.algorithm(request)?;
+        let scheduler = self.sampler.build(algorithm, request)?;
         let mut noise = Generators::new((0..request.batch_size).map(|image| request.seed_of_image(image)));
         let start = Start::new(request, shape, &scheduler, &mut noise, &self.device)?;
         let parts = Parts {
@@ -165,7 +167,7 @@ impl StableDiffusion {
             conditioning: guarded("the text encoder", || Conditioning::new(request, &self.text_encoder))??,
             guidance_rescale: request.guidance.rescale,
             samples_at_once,
-            infotext: Infotext { request: request.clone(), facts: self.facts(request, algorithm, shape) },
+            infotext: Infotext { request: request.clone(), facts: self.facts(request, algorithm, shape)? },
         };
         Ok(Denoising::new(parts, start))
     }
@@ -229,55 +231,46 @@ impl StableDiffusion {
         prompts.filter_map(|prompt| self.text_encoder.dropped(prompt).transpose()).collect()
     }
 
+    /// What is to be known about the checkpoint: whose vocabulary is used, what is ignored or assumed.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     /// Tensors of the checkpoint that no network uses, such as averaged weights.
     pub fn unused(&self) -> &[String] {
         &self.unused
     }
 
-    fn facts(&self, request: &Request, algorithm: Algorithm, [_, _, height, width]: [usize; 4]) -> Facts {
-        let schedule = self.scheduler_config(request).sigma_schedule();
-        Facts {
+    fn facts(
+        &self,
+        request: &Request,
+        algorithm: Algorithm,
+        [_, _, height, width]: [usize; 4],
+    ) -> Result<Facts, Error> {
+        let schedule = self.sampler.schedule(algorithm, request)?;
+        Ok(Facts {
             sampler: algorithm.automatic1111_name(),
-            schedule: schedule.filter(|_| algorithm.knows_karras_sigmas()).map(SigmaSchedule::automatic1111_name),
+            schedule: schedule.map(SigmaSchedule::automatic1111_name),
             size: [width, height].map(|side| side * self.decoder.downsampling),
             model: self.name.clone(),
             model_hash: self.short_hash.clone(),
-        }
-    }
-
-    fn algorithm(&self, request: &Request) -> Result<Algorithm, Error> {
-        let algorithm = request.sampling.scheduler.map_or_else(|| self.scheduler.algorithm(), Ok)?;
-        if request.sampling.karras == Some(true) && !algorithm.knows_karras_sigmas() {
-            let known = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.knows_karras_sigmas());
-            let known: Vec<String> = known.map(|algorithm| algorithm.to_string()).collect();
-            let problem = format!("{algorithm} has no Karras sigmas; these have: {}", known.join(", "));
-            return Err(Error::request("karras", problem));
-        }
-        Ok(algorithm)
-    }
-
-    fn scheduler_config(&self, request: &Request) -> SchedulerConfig {
-        let schedule = match (request.sampling.karras, self.scheduler.sigma_schedule()) {
-            (Some(true), _) => Some(SigmaSchedule::Karras),
-            (Some(false), Some(SigmaSchedule::Karras)) => None,
-            (_, schedule) => schedule,
-        };
-        let prediction_type = request.sampling.prediction_type.or(self.scheduler.prediction_type);
-        SchedulerConfig { prediction_type, ..self.scheduler.clone().with_sigma_schedule(schedule) }
+        })
     }
 
     fn latent_shape(&self, request: &Request) -> Result<[usize; 4], Error> {
         let Canvas::Blank { width, height } = request.canvas;
-        let side = |field, pixels: Option<usize>| {
+        let [default_height, default_width] = self.unet_config.default_size();
+        let side = |field, pixels: Option<usize>, default: usize| {
             let factor = self.decoder.downsampling;
-            let pixels = pixels.unwrap_or(self.unet_config.sample_size.unwrap_or(64) * factor);
+            let pixels = pixels.unwrap_or(default * factor);
             let multiple = factor.max(8);
             match pixels {
                 1..=16_384 if pixels.is_multiple_of(multiple) => Ok(pixels / factor),
                 _ => Err(Error::request(field, format!("must be a multiple of {multiple} up to 16384, not {pixels}"))),
             }
         };
-        Ok([request.batch_size, self.decoder.latent_channels, side("height", height)?, side("width", width)?])
+        let (height, width) = (side("height", height, default_height)?, side("width", width, default_width)?);
+        Ok([request.batch_size, self.decoder.latent_channels, height, width])
     }
 
     fn check_fit(&self) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Prompts to what the UNet sees of them.
 
 use burn::tensor::{DType, Tensor};
-use pyrograph_checkpoint::{Checkpoint, LoadReport, TokenizerFiles, TokenizerSource, load};
+use pyrograph_checkpoint::{Checkpoint, LoadReport, Note, TokenizerFiles, TokenizerSource, load};
 use pyrograph_clip::{ClipTextConfig, ClipTextModel, TokenFiles, Tokenizer, TokenizerConfig};
 
 use crate::{Device, Error};
@@ -17,9 +17,14 @@ pub(crate) struct TextEncoder {
 }
 
 impl TextEncoder {
-    pub(crate) fn load(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<(Self, LoadReport), Error> {
+    pub(crate) fn load(
+        checkpoint: &Checkpoint,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<(Self, LoadReport, Vec<Note>), Error> {
         let component = &checkpoint.text_encoder;
-        let config = ClipTextConfig::from_json(&component.config.to_string())?;
+        let (config, notes): (ClipTextConfig, _) = component.read_config("text_encoder")?;
+        config.validate()?;
         let tokenizer = tokenizer(&checkpoint.tokenizer, &config)?;
         let mut model = config.init(device.tensors());
         if table_is_too_large(&config, dtype, device) {
@@ -27,7 +32,7 @@ impl TextEncoder {
         }
         let report = load(&mut model, component.weights.as_ref(), dtype)?;
         let (blocks, width, tokens) = (config.num_hidden_layers, config.hidden_size, config.max_position_embeddings);
-        Ok((Self { tokenizer, model, blocks, width, tokens }, report))
+        Ok((Self { tokenizer, model, blocks, width, tokens }, report, notes))
     }
 
     /// The hidden states of a prompt's tokens, those before the last `clip_skip` blocks.

@@ -5,16 +5,6 @@ use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, SigmaSchedu
 /// More training steps than this are taken for a broken file.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
-/// Settings that would change the picture and are not implemented: key and the only value that is accepted.
-const FIXED: [(&str, &str); 6] = [
-    ("use_lu_lambdas", "false"),
-    ("use_flow_sigmas", "false"),
-    ("interpolation_type", "\"linear\""),
-    ("timestep_type", "\"discrete\""),
-    ("sigma_min", "null"),
-    ("sigma_max", "null"),
-];
-
 /// The variance of the reverse process in DDPM, section 3.2 of <https://arxiv.org/abs/2006.11239>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,15 +138,6 @@ impl SchedulerConfig {
     /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
         let config: Self = serde_json::from_str(text)?;
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
-        for (key, only) in FIXED {
-            match object.get(key) {
-                Some(value) if !value.is_null() && value.to_string().as_str() != only => {
-                    return Err(SchedulerError::setting(key, value, format!("only {only} is supported")));
-                }
-                _ => {}
-            }
-        }
         config.validate()?;
         Ok(config)
     }

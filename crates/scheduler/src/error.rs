@@ -24,7 +24,7 @@ pub enum SchedulerError {
     #[error("there is no schedule `{0}`; one of: {list}", list = SigmaSchedule::all_names())]
     UnknownSchedule(String),
     /// No algorithm here stands behind this diffusers class.
-    #[error("the scheduler class `{0}` is not supported; one of: {list}", list = Algorithm::class_names())]
+    #[error("the scheduler class `{0}` is not implemented; set `scheduler` to one of: {list}", list = Algorithm::all_names())]
     UnknownClass(String),
     /// The algorithm cannot run with this number of steps.
     #[error("{algorithm} cannot make {steps} steps; {expected}")]

@@ -58,7 +58,6 @@ fn wrong_settings_are_named() {
         (r#"{"dynamic_thresholding_ratio": 1.5}"#, "dynamic_thresholding_ratio"),
         (r#"{"eta": -1.0}"#, "eta"),
         (r#"{"use_beta_sigmas": true, "use_karras_sigmas": true}"#, "`use_beta_sigmas` is true too"),
-        (r#"{"timestep_type": "continuous"}"#, "timestep_type"),
         (r#"{"beta_start": 0.1, "#, "line 1"),
         ("[]", "invalid"),
         ("", "EOF"),

@@ -1,17 +1,17 @@
 //! `unet/config.json`.
 
-use std::collections::HashMap;
-
 use pyrograph_blocks::{AttentionConfig, ConfigError, PerBlock, ResnetBlock2dConfig};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The configuration of a [`crate::UNet2dConditionModel`], with diffusers' defaults.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct UNet2dConditionConfig {
-    /// Latent height and width the model was trained on; the default picture size follows from it.
-    pub sample_size: Option<usize>,
+    /// Height and width of the latents that the model was trained on; the default size of an image follows from it.
+    pub sample_size: Option<SampleSize>,
+    /// The version of diffusers that wrote the file.
+    #[serde(rename = "_diffusers_version")]
+    pub diffusers_version: Option<String>,
     /// Channels of the latent: 4, or 9 for inpainting.
     pub in_channels: usize,
     /// Channels of the prediction.
@@ -46,36 +46,27 @@ pub struct UNet2dConditionConfig {
     pub use_linear_projection: bool,
     /// Whether attention is computed in float32.
     pub upcast_attention: bool,
-    /// All other keys. Those that change the network must have the values that Stable Diffusion leaves them at.
-    #[serde(flatten)]
-    pub rest: HashMap<String, Value>,
 }
 
-/// Keys that diffusers knows and Stable Diffusion 1 and 2 leave at these values (JSON).
-const FIXED: [(&str, &str); 22] = [
-    ("act_fn", "\"silu\""),
-    ("addition_embed_type", "null"),
-    ("attention_type", "\"default\""),
-    ("center_input_sample", "false"),
-    ("class_embed_type", "null"),
-    ("conv_in_kernel", "3"),
-    ("conv_out_kernel", "3"),
-    ("cross_attention_norm", "null"),
-    ("downsample_padding", "1"),
-    ("dual_cross_attention", "false"),
-    ("encoder_hid_dim", "null"),
-    ("mid_block_scale_factor", "1"),
-    ("num_attention_heads", "null"),
-    ("num_class_embeds", "null"),
-    ("resnet_out_scale_factor", "1.0"),
-    ("resnet_skip_time_act", "false"),
-    ("resnet_time_scale_shift", "\"default\""),
-    ("reverse_transformer_layers_per_block", "null"),
-    ("time_cond_proj_dim", "null"),
-    ("time_embedding_act_fn", "null"),
-    ("time_embedding_dim", "null"),
-    ("time_embedding_type", "\"positional\""),
-];
+/// `sample_size` of a configuration: one number for both sides, or two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum SampleSize {
+    /// Height and width.
+    Square(usize),
+    /// Height, then width.
+    Sides([usize; 2]),
+}
+
+impl SampleSize {
+    /// Both sides.
+    pub fn height_and_width(self) -> [usize; 2] {
+        match self {
+            Self::Square(side) => [side, side],
+            Self::Sides(sides) => sides,
+        }
+    }
+}
 
 /// No Stable Diffusion has layers wider or lists longer than this; more is a broken file, not a model.
 const LARGEST: usize = 1 << 16;
@@ -87,6 +78,7 @@ impl Default for UNet2dConditionConfig {
         let cross_up = "CrossAttnUpBlock2D";
         Self {
             sample_size: None,
+            diffusers_version: None,
             in_channels: 4,
             out_channels: 4,
             flip_sin_to_cos: true,
@@ -104,7 +96,6 @@ impl Default for UNet2dConditionConfig {
             attention_head_dim: PerBlock::All(8),
             use_linear_projection: false,
             upcast_attention: false,
-            rest: HashMap::new(),
         }
     }
 }
@@ -123,7 +114,8 @@ impl UNet2dConditionConfig {
         check(self.block_out_channels.iter().all(divisible), "block_out_channels", &problem)?;
         check(sane(self.in_channels), "in_channels", "must be a positive number")?;
         check(sane(self.out_channels), "out_channels", "must be a positive number")?;
-        check(self.sample_size.is_none_or(sane), "sample_size", "must be a positive number")?;
+        let positive = self.sample_size.is_none_or(|size| size.height_and_width().into_iter().all(sane));
+        check(positive, "sample_size", "must be a positive number, or two for height and width")?;
         check(
             self.layers_per_block.fits(blocks, |n| (1..=16).contains(&n)),
             "layers_per_block",
@@ -154,8 +146,25 @@ impl UNet2dConditionConfig {
             |block: usize| self.block_out_channels[block].is_multiple_of(self.attention_head_dim.get(block));
         let problem = "is the number of heads and must divide block_out_channels";
         check((0..blocks).all(heads_divide), "attention_head_dim", problem)?;
-        self.validate_types(blocks)?;
-        FIXED.iter().try_for_each(|&(key, value)| self.validate_fixed(key, value))
+        self.validate_types(blocks)
+    }
+
+    /// Height and width of the latents of an image whose size nobody asks for, as diffusers' `StableDiffusionPipeline` has them: what
+    /// the file says, or 64. Files of versions before 0.9.0 say 32 for networks that were trained on 64, so there 64 is the least.
+    pub fn default_size(&self) -> [usize; 2] {
+        match self.sample_size {
+            None => [64, 64],
+            Some(SampleSize::Square(side)) if self.is_from_before_0_9() => [side.max(64); 2],
+            Some(size) => size.height_and_width(),
+        }
+    }
+
+    /// Whether the version's release is less than 0.9.0; `0.9.0.dev0` counts as 0.9.0.
+    fn is_from_before_0_9(&self) -> bool {
+        let parts = self.diffusers_version.iter().flat_map(|version| version.split('.'));
+        let digits = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let numbers: Vec<u64> = parts.map_while(|part| digits(part).parse().ok()).collect();
+        !numbers.is_empty() && numbers.as_slice() < [0, 9].as_slice()
     }
 
     fn validate_types(&self, blocks: usize) -> Result<(), ConfigError> {
@@ -169,13 +178,6 @@ impl UNet2dConditionConfig {
         ConfigError::unless(down, "down_block_types", &kinds("DownBlock"))?;
         ConfigError::unless(up, "up_block_types", &kinds("UpBlock"))?;
         ConfigError::unless(mid, "mid_block_type", "must be UNetMidBlock2DCrossAttn, UNetMidBlock2D or null")
-    }
-
-    fn validate_fixed(&self, key: &'static str, only: &str) -> Result<(), ConfigError> {
-        let only: Value = serde_json::from_str(only).unwrap_or(Value::Null);
-        let same = |value: &Value| *value == only || (value.is_number() && value.as_f64() == only.as_f64());
-        let holds = self.rest.get(key).is_none_or(same);
-        ConfigError::unless(holds, key, &format!("is not supported with this value; only {only} is"))
     }
 
     /// Width of the time embedding.

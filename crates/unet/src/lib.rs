@@ -12,7 +12,7 @@ mod transformer;
 mod unet;
 mod up;
 
-pub use config::UNet2dConditionConfig;
+pub use config::{SampleSize, UNet2dConditionConfig};
 pub use down::DownBlock;
 pub use extent::Extent;
 pub use mid::MidBlock;

@@ -9,8 +9,10 @@ mod schedule;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::view::View;
-use crate::{Checkpoint, CheckpointError, Component, TokenizerSource, Weights};
+use crate::{Checkpoint, CheckpointError, Component, Defaults, TokenizerSource, Weights};
 
 use names::Names;
 use schedule::Prediction;
@@ -28,12 +30,18 @@ pub(crate) fn open(weights: Arc<dyn Weights>) -> Result<Checkpoint, CheckpointEr
     let version_2 = names::has_open_clip(&all) || config::has_linear_projections(&unet);
     let prediction = Prediction::of(weights.as_ref(), version_2, config::in_channels(&unet)?);
     Ok(Checkpoint {
-        text_encoder: Component { config: config::text(&text, version_2)?, weights: Box::new(text) },
-        unet: Component { config: config::unet(&unet, version_2, prediction)?, weights: Box::new(unet) },
-        vae: Component { config: config::vae(&vae)?, weights: Box::new(vae) },
+        text_encoder: component("CLIPTextModel", config::text(&text, version_2)?, text),
+        unet: component("UNet2DConditionModel", config::unet(&unet, version_2, prediction)?, unet),
+        vae: component("AutoencoderKL", config::vae(&vae)?, vae),
         scheduler_config: prediction.scheduler_config(),
         tokenizer: TokenizerSource::clip(version_2),
+        notes: prediction.note().into_iter().collect(),
+        defaults: Defaults::default(),
         unused,
         file: None,
     })
+}
+
+fn component(class: &str, config: Value, weights: View) -> Component {
+    Component { class: class.to_owned(), config, weights: Box::new(weights) }
 }

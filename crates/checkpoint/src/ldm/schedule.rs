@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::Weights;
+use crate::{Note, Weights};
 
 /// What a UNet predicts, as far as a single file tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(crate) struct Prediction {
     /// A schedule that ends in pure noise (Lin et al., <https://arxiv.org/abs/2305.08891>).
     zero_snr: bool,
     version_2: bool,
+    /// Whether the file says nothing about it.
+    assumed: bool,
 }
 
 /// The step at which Stable Diffusion 2 base, which predicts the noise, was published.
@@ -19,13 +21,24 @@ impl Prediction {
     /// Marks that trainers leave come first: empty tensors `v_pred` and `ztsnr`, or the metadata of
     /// <https://github.com/Stability-AI/ModelSpec>. Without any, the rule of diffusers' single-file reader.
     pub(crate) fn of(weights: &dyn Weights, version_2: bool, in_channels: usize) -> Self {
-        let velocity = match weights.note("modelspec.prediction_type") {
-            _ if weights.info("v_pred").is_some() => true,
-            Some(prediction) if prediction.starts_with('v') => true,
-            Some("epsilon") => false,
-            _ => version_2 && in_channels == 4 && weights.note("global_step") != Some(BASE_STEP),
+        let step = weights.note("global_step");
+        let (velocity, assumed) = match weights.note("modelspec.prediction_type") {
+            _ if weights.info("v_pred").is_some() => (true, false),
+            Some(prediction) if prediction.starts_with('v') => (true, false),
+            Some("epsilon") => (false, false),
+            _ if version_2 && in_channels == 4 => (step != Some(BASE_STEP), step.is_none()),
+            _ => (false, false),
         };
-        Self { velocity, zero_snr: weights.info("ztsnr").is_some(), version_2 }
+        Self { velocity, zero_snr: weights.info("ztsnr").is_some(), version_2, assumed }
+    }
+
+    /// What is to be said where it is a guess: Stable Diffusion 2 predicts the velocity, its base model the noise.
+    pub(crate) fn note(self) -> Option<Note> {
+        self.assumed.then_some(Note::AssumedPrediction { prediction_type: self.name() })
+    }
+
+    fn name(self) -> &'static str {
+        if self.velocity { "v_prediction" } else { "epsilon" }
     }
 
     /// Height and width of the latent in training.
@@ -42,7 +55,7 @@ impl Prediction {
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "trained_betas": null,
-            "prediction_type": if self.velocity { "v_prediction" } else { "epsilon" },
+            "prediction_type": self.name(),
             "set_alpha_to_one": false,
             "skip_prk_steps": true,
             "steps_offset": 1,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
+mod configurations;
 mod folders;
 mod latents;
 mod loading;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burn::tensor::TensorData;
-use pyrograph_checkpoint::{Checkpoint, CheckpointError, Component, Dtype, TensorInfo, TokenizerSource, Weights};
+use pyrograph_checkpoint::{Checkpoint, CheckpointError, Component, Dtype, Note, TensorInfo, TokenizerSource, Weights};
 use serde_json::{Value, json};
 
 use crate::{assert_same_weights, folder, message, read_json, reference};
@@ -177,6 +177,19 @@ fn what_the_unet_predicts() {
     let inpainting = sd2.with("model.diffusion_model.input_blocks.0.0.weight", &[320, 9, 3, 3]);
     assert_eq!(inpainting.clone().open().unwrap().unet.config["in_channels"], 9);
     assert_eq!(prediction(inpainting), (epsilon, false, 64));
+}
+
+/// Of Stable Diffusion 2 there are two kinds, and a file without any mark may be either.
+#[test]
+fn a_guess_at_the_prediction_is_said() {
+    let notes = |listing: Listing| listing.open().unwrap().notes;
+    let [sd1, sd2] = ["sd1", "sd2"].map(|version| Listing::published(version).0);
+    assert_eq!(notes(sd1), []);
+    assert_eq!(notes(sd2.clone()), [Note::AssumedPrediction { prediction_type: "v_prediction" }]);
+    assert_eq!(notes(sd2.clone().noted("global_step", "110000")), []);
+    assert_eq!(notes(sd2.clone().noted("modelspec.prediction_type", "epsilon")), []);
+    assert_eq!(notes(sd2.clone().with("v_pred", &[])), []);
+    assert_eq!(notes(sd2.with("model.diffusion_model.input_blocks.0.0.weight", &[320, 9, 3, 3])), []);
 }
 
 /// A folder, a pickle and a safetensors file that the Python scripts made of the same model.

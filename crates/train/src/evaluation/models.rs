@@ -1,7 +1,7 @@
 use burn::tensor::{DType, Tensor};
 use pyrograph::Device;
 use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
-use pyrograph_checkpoint::{Component, Location, load};
+use pyrograph_checkpoint::{Component, Location, load, read_config};
 use pyrograph_scheduler::Generator;
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::Deserialize;
@@ -50,8 +50,8 @@ pub fn reconstruction(
 pub fn bits_per_dimension(folder: &Location, data: &Dataset, count: usize, device: &Device) -> Result<f64, TrainError> {
     let failed = |problem: String| TrainError::checkpoint(folder.path(), problem);
     let component = Component::open(folder.join("unet")).map_err(|error| failed(error.to_string()))?;
-    let config: UNet2dConditionConfig =
-        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
+    let config = read_config("unet/config.json", "UNet2DConditionModel", &component.config);
+    let (config, _): (UNet2dConditionConfig, _) = config.map_err(|error| failed(error.to_string()))?;
     let mut model: UNet2dConditionModel = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
     let scheduler = folder.join("scheduler/scheduler_config.json").read_json();

@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::tensor::{Device as TensorDevice, Tensor};
 use image::RgbImage;
 use pyrograph::Device;
+use pyrograph_checkpoint::read_config;
 use pyrograph_scheduler::{Algorithm, Diffusion, Generator, SchedulerConfig};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::{Deserialize, Serialize};
@@ -78,8 +79,8 @@ impl Task for DdpmTask {
         for (key, value) in [("in_channels", json!(3)), ("out_channels", json!(3)), ("mid_block_type", Value::Null)] {
             unet[key] = value;
         }
-        let unet: UNet2dConditionConfig =
-            Deserialize::deserialize(&*unet).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+        let (unet, _): (UNet2dConditionConfig, _) =
+            read_config("config.json", "UNet2DConditionModel", unet).map_err(|error| wrong(error.to_string()))?;
         if unet.down_block_types.iter().chain(&unet.up_block_types).any(|block| block.starts_with("Cross")) {
             return Err(wrong("must have blocks without text, DownBlock2D and UpBlock2D".to_owned()));
         }

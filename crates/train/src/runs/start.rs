@@ -4,10 +4,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
-use pyrograph_checkpoint::{Checkpoint, Component, TokenizerSource, load};
+use pyrograph_checkpoint::{Checkpoint, Component, TokenizerSource, load, read_config};
 use pyrograph_clip::ClipTextConfig;
 use pyrograph_unet::UNet2dConditionConfig;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::captions::CaptionTokenizer;
@@ -55,8 +54,8 @@ impl Parts {
 /// Both networks in the sizes of the configuration, which have to fit each other.
 fn init(config: &LatentTaskConfig, device: &Device) -> Result<Conditioned, TrainError> {
     let text_config = ClipTextConfig::from_json(&config.text_encoder.to_string()).map_err(wrong)?;
-    let unet_config: UNet2dConditionConfig = Deserialize::deserialize(&config.unet)
-        .map_err(|error: serde_json::Error| TrainError::config("unet", error.to_string()))?;
+    let (unet_config, _): (UNet2dConditionConfig, _) = read_config("config.json", "UNet2DConditionModel", &config.unet)
+        .map_err(|error| TrainError::config("unet", error.to_string()))?;
     let width = text_config.hidden_size;
     if !unet_config.cross_attention_dim.fits(unet_config.block_out_channels.len(), |dim| dim == width) {
         let problem = format!("must be {width}, the hidden_size of the text encoder");

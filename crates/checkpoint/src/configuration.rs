@@ -1,0 +1,84 @@
+//! Configurations, of which no key is dropped without a word.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::keys::{Effect, is_scheduler_key, known_keys};
+use crate::{CheckpointError, Note};
+
+/// Reads a network's configuration as its `class` in diffusers or transformers does.
+///
+/// `T` reads the keys that it has fields for. Of the others, those that do not change what the class computes are passed over, be it that
+/// they never do or not with the value that they have; a key that nobody knows becomes a note. Keys that `_use_default_values` lists count
+/// as absent, as in diffusers' `ConfigMixin.extract_init_dict`.
+///
+/// # Errors
+/// When a key that `T` reads has a value of the wrong type, or another key one that asks for something else.
+pub fn read_config<T: DeserializeOwned>(
+    file: &str,
+    class: &str,
+    config: &Value,
+) -> Result<(T, Vec<Note>), CheckpointError> {
+    let config = without_defaults(config);
+    let mut unread = Vec::new();
+    let read = serde_ignored::deserialize(&config, |path| unread.push(path.to_string()));
+    let read = read.map_err(|error| CheckpointError::format(file, error))?;
+    let notes = unread.into_iter().map(|key| judge(file, class, &key, &config[key.as_str()]));
+    let notes: Result<Vec<_>, _> = notes.collect();
+    Ok((read, notes?.into_iter().flatten().collect()))
+}
+
+/// The keys of a `scheduler_config.json` that `class` knows, with a note for each that no scheduler knows. The others are for
+/// the day when another class is asked for, and without effect till then.
+///
+/// # Errors
+/// When a key that the class knows has a value that asks for something that is not implemented.
+pub fn scheduler_config(file: &str, class: &str, config: &Value) -> Result<(Value, Vec<Note>), CheckpointError> {
+    let (mut known, mut notes) = (Map::new(), Vec::new());
+    for (key, value) in without_defaults(config).as_object().into_iter().flatten() {
+        if key.starts_with('_') || known_keys(class).any(|(known, _)| known == key) {
+            judge(file, class, key, value)?;
+            known.insert(key.clone(), value.clone());
+        } else if !is_scheduler_key(key) {
+            notes.extend(judge(file, class, key, value)?);
+        }
+    }
+    Ok((Value::Object(known), notes))
+}
+
+fn without_defaults(config: &Value) -> Value {
+    let mut config = config.clone();
+    let defaults = config["_use_default_values"].as_array().cloned().unwrap_or_default();
+    if let Some(keys) = config.as_object_mut() {
+        keys.retain(|key, _| !defaults.iter().any(|default| default == key));
+    }
+    config
+}
+
+/// What is to be said about a key.
+fn judge(file: &str, class: &str, key: &str, value: &Value) -> Result<Option<Note>, CheckpointError> {
+    if value.is_null() || key.starts_with('_') {
+        return Ok(None);
+    }
+    match known_keys(class).find(|(known, _)| *known == key) {
+        None => Ok(Some(Note::ignored_key(file, key, value))),
+        Some((_, Effect::NoneIf(neutral))) if !neutral.iter().any(|neutral| is(value, neutral)) => {
+            Err(CheckpointError::Setting {
+                file: file.to_owned(),
+                key: key.to_owned(),
+                value: value.to_string(),
+                supported: neutral.join(" and "),
+            })
+        }
+        Some(_) => Ok(None),
+    }
+}
+
+/// Whether a value, or every element of a list, is what `json` spells. `1` and `1.0` are the same.
+fn is(value: &Value, json: &str) -> bool {
+    match (value, serde_json::from_str(json).unwrap_or_default()) {
+        (Value::Array(values), _) => values.iter().all(|value| is(value, json)),
+        (Value::Number(number), Value::Number(neutral)) => number.as_f64() == neutral.as_f64(),
+        (value, neutral) => *value == neutral,
+    }
+}

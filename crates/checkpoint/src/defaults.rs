@@ -1,0 +1,12 @@
+use serde::Deserialize;
+
+/// The settings of a request that suit a model best: the table `pyrograph` in `model_index.json`, which diffusers does not look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Defaults {
+    /// Denoising steps.
+    pub steps: Option<usize>,
+    /// Weight of the prompt against the negative prompt.
+    pub guidance_scale: Option<f64>,
+}

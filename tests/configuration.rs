@@ -1,0 +1,178 @@
+//! Folders whose files only together say what is computed, against diffusers; see `tests/reference/configuration.py`.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::{DType, TensorData};
+use pyrograph::{Algorithm, CheckpointError, Error, LoadOptions, Note, PredictionType, StableDiffusion, TextToImage};
+use pyrograph_checkpoint::open_weights;
+use pyrograph_clip::Vocabulary;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Dump, assert_close, json, reference};
+
+/// A copy of tiny-sd1 with CLIP's tokenizer written out.
+fn folder() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    for part in ["scheduler", "text_encoder", "tokenizer", "unet", "vae"] {
+        fs::create_dir(folder.path().join(part)).expect("a new folder");
+        for file in fs::read_dir(reference("tiny-sd1").join(part)).into_iter().flatten() {
+            let file = file.expect("a file");
+            fs::copy(file.path(), folder.path().join(part).join(file.file_name())).expect("a copy");
+        }
+    }
+    fs::copy(reference("tiny-sd1/model_index.json"), folder.path().join("model_index.json")).expect("a copy");
+    let (vocab, merges) = Vocabulary::shipped().expect("it is in the program").to_files();
+    fs::write(folder.path().join("tokenizer/vocab.json"), vocab).expect("a file");
+    fs::write(folder.path().join("tokenizer/merges.txt"), merges).expect("a file");
+    folder
+}
+
+/// A JSON merge patch (RFC 7396) of one level: null removes a key.
+fn patch(file: &Path, changes: &Value) {
+    let old = fs::read_to_string(file).unwrap_or_else(|_| "{}".to_owned());
+    let mut json: Value = serde_json::from_str(&old).expect("JSON");
+    for (key, value) in changes.as_object().expect("an object") {
+        match value {
+            Value::Null => drop(json.as_object_mut().expect("an object").remove(key)),
+            value => json[key] = value.clone(),
+        }
+    }
+    fs::write(file, json.to_string()).expect("the folder can be written to");
+}
+
+fn patched(file: &str, changes: Value) -> TempDir {
+    let folder = folder();
+    patch(&folder.path().join(file), &changes);
+    folder
+}
+
+/// Gives the token table `count` more rows, `linspace(-0.3, 0.3)` times 1, 2, ...
+fn add_rows(file: &Path, count: usize) {
+    let weights = open_weights(file).expect("the reference is committed");
+    let tensors = weights.names().into_iter().map(|name| {
+        let info = weights.info(name).expect("a listed name");
+        let (mut shape, mut bytes) = (info.shape, weights.read(name).expect("a tensor").as_bytes().to_vec());
+        if name.ends_with("token_embedding.weight") {
+            let width = shape[1];
+            let row =
+                |row: usize| (0..width).map(move |i| (-0.3 + 0.6 * i as f32 / (width - 1) as f32) * (row + 1) as f32);
+            let rows: Vec<f32> = (0..count).flat_map(row).collect();
+            let rows = TensorData::new(rows, [count, width]).convert_dtype(DType::F16);
+            bytes.extend_from_slice(rows.as_bytes());
+            shape[0] += count;
+        }
+        (name.to_owned(), info.dtype, shape, bytes)
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        (name, TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as elements"))
+    });
+    let bytes = safetensors::serialize(views, None).expect("the names differ");
+    fs::write(file, bytes).expect("the folder can be written to");
+}
+
+fn load(folder: &TempDir) -> Result<StableDiffusion, Error> {
+    StableDiffusion::from_path(folder, &pyrograph::device("cpu").expect("the CPU is always there"))
+}
+
+#[test]
+fn folders_are_read_as_diffusers_reads_them() {
+    let (dump, cases) = (Dump::open("configuration.safetensors"), json("configuration.json"));
+    for case in cases.as_array().expect("a list") {
+        let name = case["name"].as_str().expect("a name");
+        let folder = folder();
+        for (file, changes) in case["files"].as_object().expect("an object") {
+            patch(&folder.path().join(file), changes);
+        }
+        add_rows(
+            &folder.path().join("text_encoder/model.safetensors"),
+            case["embeddings"].as_u64().unwrap_or(0) as usize,
+        );
+        let pipeline = load(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut request = TextToImage::new(case["prompt"].as_str().expect("a text"))
+            .with_steps(4)
+            .with_guidance_scale(7.5)
+            .with_seed(1);
+        if case["size"].is_array() {
+            request = request.with_size(16, 16);
+        }
+        let mut denoising = pipeline.denoise(&request).unwrap_or_else(|error| panic!("{name}: {error}"));
+        denoising.try_for_each(|step| step.map(drop)).expect("the device works");
+        assert_close(name, denoising.latents().into_data(), dump.data(&format!("{name}/latents")), 1e-3);
+        assert!(pipeline.notes().is_empty(), "{name}: {:?}", pipeline.notes());
+    }
+}
+
+#[test]
+fn a_class_that_is_not_implemented_needs_another_scheduler() {
+    let class = json!({"scheduler": ["diffusers", "DPMSolverSinglestepScheduler"]});
+    let pipeline = load(&patched("model_index.json", class)).expect("the scheduler may be another");
+    let request = TextToImage::new("a cat").with_steps(1).with_size(16, 16);
+    let error = pipeline.generate(&request).expect_err("the model's own scheduler is unknown").to_string();
+    assert!(error.contains("DPMSolverSinglestepScheduler") && error.contains("euler-ancestral"), "{error}");
+    pipeline.generate(&request.with_scheduler(Algorithm::Euler)).expect("the request names one");
+}
+
+/// A key of the class that asks for something else is refused where that class is used, and nowhere else.
+#[test]
+fn settings_of_a_scheduler_count_for_those_that_know_them() {
+    let pipeline = load(&patched("scheduler/scheduler_config.json", json!({"use_beta_sigmas": true}))).expect("PNDM");
+    let request = TextToImage::new("a cat").with_steps(1).with_size(16, 16);
+    pipeline.generate(&request.clone().with_scheduler(Algorithm::Ddim)).expect("DDIM has no sigmas");
+    let is_refused = |pipeline: &StableDiffusion, request: &TextToImage| {
+        let error = pipeline.generate(request).expect_err("Euler has sigmas");
+        let named =
+            matches!(&error, Error::Checkpoint(CheckpointError::Setting { key, .. }) if key == "use_beta_sigmas");
+        assert!(named, "{error}");
+    };
+    is_refused(&pipeline, &request.clone().with_scheduler(Algorithm::Euler));
+    let folder = patched("scheduler/scheduler_config.json", json!({"use_beta_sigmas": true}));
+    patch(&folder.path().join("model_index.json"), &json!({"scheduler": ["diffusers", "EulerDiscreteScheduler"]}));
+    let euler = load(&folder).expect("the scheduler may be another");
+    is_refused(&euler, &request);
+    euler.generate(&request.with_scheduler(Algorithm::Ddim)).expect("the request names another");
+}
+
+#[test]
+fn unknown_keys_are_said() {
+    let files = [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "tokenizer/tokenizer_config.json",
+        "unet/config.json",
+        "vae/config.json",
+    ];
+    for file in files {
+        let pipeline = load(&patched(file, json!({"novelty": {"strength": 3}, "nothing": null}))).expect(file);
+        let expected = Note::IgnoredKey {
+            file: file.to_owned(),
+            key: "novelty".to_owned(),
+            value: r#"{"strength":3}"#.to_owned(),
+        };
+        assert_eq!(pipeline.notes(), [expected], "{file}");
+    }
+}
+
+#[test]
+fn a_missing_tokenizer_is_said() {
+    let folder = folder();
+    fs::remove_dir_all(folder.path().join("tokenizer")).expect("a folder");
+    let notes = load(&folder).expect("CLIP's own vocabulary").notes().to_vec();
+    assert_eq!(notes, [Note::ClipVocabulary { pad_token: "<|endoftext|>".to_owned() }]);
+}
+
+#[test]
+fn a_guess_at_the_prediction_is_said_unless_the_user_knows() {
+    let device = pyrograph::device("cpu").expect("the CPU is always there");
+    let notes = |prediction_type| {
+        let options = LoadOptions { prediction_type, ..LoadOptions::default() };
+        let pipeline = StableDiffusion::from_path_with(reference("tiny-sd2.safetensors"), &device, options);
+        pipeline.expect("a checkpoint").notes().to_vec()
+    };
+    assert_eq!(notes(None), [Note::AssumedPrediction { prediction_type: "v_prediction" }]);
+    assert_eq!(notes(Some(PredictionType::VPrediction)), []);
+}
