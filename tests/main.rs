@@ -6,6 +6,7 @@ mod autoencoder;
 mod clip;
 mod clip_model;
 mod configuration;
+mod errors;
 mod limits;
 mod pipeline;
 mod request;

@@ -34,6 +34,13 @@ fn assert_refuses(arguments: &[&str], needle: &str) {
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0, "{arguments:?} left something behind");
 }
 
+/// Fails with a message that holds `needle` exactly once.
+fn assert_says_once(arguments: &[&str], needle: &str) {
+    let output = txt2img(&TempDir::new().expect("a folder"), arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(message.matches(needle).count(), 1, "{arguments:?}: {message}");
+}
+
 /// A copy of the tiny model whose file `name` is changed by `change`.
 fn broken_model(name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> TempDir {
     let copy = TempDir::new().expect("a folder");
@@ -135,6 +142,7 @@ fn wrong_options_are_named() {
     assert_refuses(&["x", "--model", model, "--steps", "0"], "--steps");
     assert_refuses(&["x", "--model", model, "--steps", "many"], "--steps");
     assert_refuses(&["x", "--model", model, "--steps", "5000"], "steps");
+    assert_says_once(&["x", "--model", model, "--steps", "1001"], "1 to 1000 are possible");
     assert_refuses(&["x", "--model", model, "--width", "20"], "--width");
     assert_refuses(&["x", "--model", model, "--height", "0"], "--height");
     assert_refuses(&["x", "--model", model, "--width", "99999999999"], "--width");

@@ -7,6 +7,8 @@ use pyrograph_scheduler::SchedulerError;
 use pyrograph_unet::ConfigError;
 
 /// Why there is no picture. Every message names the file, option or stage at fault and what would be right.
+///
+/// A message that holds its cause does not return it as `source` too: what prints a whole chain says nothing twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,7 +32,7 @@ pub enum Error {
         cause: ConfigError,
     },
     /// The tokenizer's files or the text encoder's configuration are wrong.
-    #[error("text encoder: {0}")]
+    #[error(transparent)]
     Text(#[from] pyrograph_clip::Error),
     /// A CLIP's configuration or how it wants its pictures is wrong.
     #[error("{folder}: {cause}")]
@@ -41,7 +43,7 @@ pub enum Error {
         cause: pyrograph_clip::Error,
     },
     /// The scheduler's configuration is wrong, or does not allow what was asked for.
-    #[error("scheduler: {0}")]
+    #[error(transparent)]
     Scheduler(#[from] SchedulerError),
     /// The request cannot be served.
     #[error("{field}: {problem}")]

@@ -137,7 +137,7 @@ impl SchedulerConfig {
     /// # Errors
     /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
-        let config: Self = serde_json::from_str(text)?;
+        let config: Self = serde_json::from_str(text).map_err(|cause| SchedulerError::Json { cause })?;
         config.validate()?;
         Ok(config)
     }

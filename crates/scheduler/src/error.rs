@@ -5,8 +5,11 @@ use crate::{Algorithm, SigmaSchedule};
 #[non_exhaustive]
 pub enum SchedulerError {
     /// The text is no JSON object, or a key has a value of the wrong type or an unknown name.
-    #[error("the scheduler's configuration cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("the scheduler's configuration cannot be read: {cause}")]
+    Json {
+        /// What serde says.
+        cause: serde_json::Error,
+    },
     /// A key of the configuration has a value that cannot be used.
     #[error("the scheduler's configuration has `{key}` = {value}; {expected}")]
     Setting {
