@@ -29,9 +29,9 @@ pub(crate) struct Arguments {
     /// Pull back the contrast that guidance adds, 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
     guidance_rescale: f64,
-    /// Seed of the noise [default: random]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    /// Seed of the noise; a negative one stands for a random one [default: random]
+    #[arg(long, value_name = "N", default_value = "-1", hide_default_value = true, allow_negative_numbers = true, value_parser = seed)]
+    seed: Seed,
     /// Width in pixels [default: the model's]
     #[arg(long, value_name = "PX")]
     width: Option<usize>,
@@ -71,6 +71,13 @@ pub(crate) struct Arguments {
     /// The image; `-` for standard output
     #[arg(long, value_name = "FILE.png", default_value = "output.png")]
     output: PathBuf,
+}
+
+/// Where the noise comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seed {
+    Random,
+    Number(u64),
 }
 
 /// What a UNet can predict.
@@ -146,7 +153,10 @@ impl Arguments {
 
     fn request(&self) -> anyhow::Result<Request> {
         let request = Request::text(&self.prompt);
-        let seed = self.seed.unwrap_or(request.seed);
+        let seed = match self.seed {
+            Seed::Random => request.seed,
+            Seed::Number(seed) => seed,
+        };
         Ok(request
             .with_negative_prompt(&self.negative_prompt)
             .with_size(self.width, self.height)
@@ -169,6 +179,15 @@ impl From<Prediction> for PredictionType {
             Prediction::VPrediction => Self::VPrediction,
             Prediction::Sample => Self::Sample,
         }
+    }
+}
+
+/// As in other programs, every negative number is a random seed.
+fn seed(text: &str) -> Result<Seed, String> {
+    match (text.parse::<u64>(), text.parse::<i128>()) {
+        (Ok(seed), _) => Ok(Seed::Number(seed)),
+        (_, Ok(..0)) => Ok(Seed::Random),
+        _ => Err("a whole number below 2^64 is expected, or -1 for a random seed".to_owned()),
     }
 }
 

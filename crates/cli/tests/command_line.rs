@@ -134,6 +134,24 @@ fn an_image_of_a_batch_can_be_made_alone() {
     assert_ne!(third.as_raw(), image::open(folder.path().join("batch-1.png")).expect("an image").into_rgb8().as_raw());
 }
 
+/// As in other programs: every negative seed is a random one, and the image says which.
+#[test]
+fn negative_seeds_are_random() {
+    let (folder, model) = (TempDir::new().expect("a folder"), tiny());
+    let model = model.to_str().expect("a path");
+    let seed = |arguments: &[&str]| {
+        let common = ["x", "--model", model, "--steps", "1", "--width", "16", "--height", "16"];
+        let output = txt2img(&folder, &[&common[..], arguments].concat());
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{message}");
+        let (_, seed) = message.rsplit_once("(seed ").expect("the seed is told");
+        seed.trim_end().trim_end_matches(')').parse::<u64>().expect("a number")
+    };
+    let seeds = [seed(&["--seed", "-1"]), seed(&["--seed=-1"]), seed(&["--seed", "-77"]), seed(&[])];
+    assert!(seeds.iter().any(|&other| other != seeds[0]), "{seeds:?}");
+    assert_eq!(seed(&["--seed", "18446744073709551615"]), u64::MAX);
+}
+
 #[test]
 fn wrong_options_are_named() {
     let model = tiny();
@@ -148,6 +166,7 @@ fn wrong_options_are_named() {
     assert_refuses(&["x", "--model", model, "--width", "99999999999"], "--width");
     assert_refuses(&["x", "--model", model, "--batch-size", "0"], "--batch-size");
     assert_refuses(&["x", "--model", model, "--guidance-scale", "nan"], "--guidance-scale");
+    assert_refuses(&["x", "--model", model, "--seed", "1.5"], "--seed");
     assert_refuses(&["x", "--model", model, "--scheduler", "magic"], "magic");
     assert_refuses(&["x", "--model", model, "--scheduler", "ddim", "--karras"], "--karras");
     assert_refuses(&["x", "--model", model, "--clip-skip", "9"], "--clip-skip");

@@ -38,7 +38,7 @@ export interface GenerateRequest {
   guidanceScale?: number;
   /** How far the contrast that guidance adds is pulled back, 0 to 1; 0. */
   guidanceRescale?: number;
-  /** Seed of the noise, that of `torch.Generator("cpu")`; random. Image `k` of a batch has the seed `seed + k`. */
+  /** Seed of the noise, that of `torch.Generator("cpu")`; random, also where it is negative. Image `k` of a batch has the seed `seed + k`. */
   seed?: number;
   /** Number of images; 1. */
   batchSize?: number;

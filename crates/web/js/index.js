@@ -22,7 +22,7 @@ export class StableDiffusion {
   }
 
   async generate({ onStep, signal, ...request }) {
-    const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0];
+    const seed = request.seed >= 0 ? request.seed : crypto.getRandomValues(new Uint32Array(1))[0];
     const picture = await this.#calls.call("generate", { ...request, seed }, signal, onStep);
     return { ...picture, seed };
   }

@@ -19,9 +19,17 @@ pub(super) struct Fields {
     prediction_type: Option<PredictionType>,
     guidance_scale: Option<f64>,
     guidance_rescale: Option<f64>,
-    seed: Option<u64>,
+    seed: Option<Seed>,
     batch_size: Option<usize>,
     clip_skip: Option<usize>,
+}
+
+/// A seed; a negative one stands for a random one, as in other programs.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Seed {
+    Number(u64),
+    Random(i64),
 }
 
 impl TryFrom<Fields> for Request {
@@ -36,7 +44,9 @@ impl TryFrom<Fields> for Request {
         request.sampling.prediction_type = fields.prediction_type;
         request.guidance.scale = fields.guidance_scale.unwrap_or(request.guidance.scale);
         request.guidance.rescale = fields.guidance_rescale.unwrap_or(request.guidance.rescale);
-        request.seed = fields.seed.unwrap_or(request.seed);
+        if let Some(Seed::Number(seed)) = fields.seed {
+            request.seed = seed;
+        }
         request.batch_size = fields.batch_size.unwrap_or(request.batch_size);
         request.clip_skip = fields.clip_skip.unwrap_or(request.clip_skip);
         Ok(request)
@@ -57,7 +67,7 @@ impl From<Request> for Fields {
             prediction_type: request.sampling.prediction_type,
             guidance_scale: Some(request.guidance.scale),
             guidance_rescale: Some(request.guidance.rescale),
-            seed: Some(request.seed),
+            seed: Some(Seed::Number(request.seed)),
             batch_size: Some(request.batch_size),
             clip_skip: Some(request.clip_skip),
         }
@@ -85,6 +95,12 @@ mod tests {
             .with_clip_skip(2);
         let json = serde_json::to_string(&request).expect("text and numbers");
         assert_eq!(serde_json::from_str::<Request>(&json).expect("what was written"), request);
+    }
+
+    #[test]
+    fn a_negative_seed_is_a_random_one() {
+        let seed = || serde_json::from_str::<Request>(r#"{"prompt": "a", "seed": -1}"#).expect("a request").seed;
+        assert!((0..8).any(|_| seed() != seed()), "the same seed each time");
     }
 
     #[test]
