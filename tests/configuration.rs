@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use pyrograph::{Algorithm, CheckpointError, Error, LoadOptions, Note, PredictionType, StableDiffusion, TextToImage};
+use pyrograph::{Algorithm, CheckpointError, Error, LoadOptions, Note, PredictionType, Request, StableDiffusion};
 use pyrograph_checkpoint::open_weights;
 use pyrograph_clip::Vocabulary;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dump, assert_close, json, reference};
+use crate::support::{Dump, assert_close, json, reference, shipped_model};
 
 /// A copy of tiny-sd1 with CLIP's tokenizer written out.
 fn folder() -> TempDir {
@@ -92,10 +92,8 @@ fn folders_are_read_as_diffusers_reads_them() {
             case["embeddings"].as_u64().unwrap_or(0) as usize,
         );
         let pipeline = load(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let mut request = TextToImage::new(case["prompt"].as_str().expect("a text"))
-            .with_steps(4)
-            .with_guidance_scale(7.5)
-            .with_seed(1);
+        let mut request =
+            Request::text(case["prompt"].as_str().expect("a text")).with_steps(4).with_guidance_scale(7.5).with_seed(1);
         if case["size"].is_array() {
             request = request.with_size(16, 16);
         }
@@ -110,7 +108,7 @@ fn folders_are_read_as_diffusers_reads_them() {
 fn a_class_that_is_not_implemented_needs_another_scheduler() {
     let class = json!({"scheduler": ["diffusers", "DPMSolverSinglestepScheduler"]});
     let pipeline = load(&patched("model_index.json", class)).expect("the scheduler may be another");
-    let request = TextToImage::new("a cat").with_steps(1).with_size(16, 16);
+    let request = Request::text("a cat").with_steps(1).with_size(16, 16);
     let error = pipeline.generate(&request).expect_err("the model's own scheduler is unknown").to_string();
     assert!(error.contains("DPMSolverSinglestepScheduler") && error.contains("euler-ancestral"), "{error}");
     pipeline.generate(&request.with_scheduler(Algorithm::Euler)).expect("the request names one");
@@ -119,17 +117,17 @@ fn a_class_that_is_not_implemented_needs_another_scheduler() {
 /// A key of the class that asks for something else is refused where that class is used, and nowhere else.
 #[test]
 fn settings_of_a_scheduler_count_for_those_that_know_them() {
-    let pipeline = load(&patched("scheduler/scheduler_config.json", json!({"use_beta_sigmas": true}))).expect("PNDM");
-    let request = TextToImage::new("a cat").with_steps(1).with_size(16, 16);
-    pipeline.generate(&request.clone().with_scheduler(Algorithm::Ddim)).expect("DDIM has no sigmas");
-    let is_refused = |pipeline: &StableDiffusion, request: &TextToImage| {
-        let error = pipeline.generate(request).expect_err("Euler has sigmas");
-        let named =
-            matches!(&error, Error::Checkpoint(CheckpointError::Setting { key, .. }) if key == "use_beta_sigmas");
+    let pipeline =
+        load(&patched("scheduler/scheduler_config.json", json!({"timestep_type": "continuous"}))).expect("PNDM");
+    let request = Request::text("a cat").with_steps(1).with_size(16, 16);
+    pipeline.generate(&request.clone().with_scheduler(Algorithm::Ddim)).expect("DDIM knows no such key");
+    let is_refused = |pipeline: &StableDiffusion, request: &Request| {
+        let error = pipeline.generate(request).expect_err("Euler knows it");
+        let named = matches!(&error, Error::Checkpoint(CheckpointError::Setting { key, .. }) if key == "timestep_type");
         assert!(named, "{error}");
     };
     is_refused(&pipeline, &request.clone().with_scheduler(Algorithm::Euler));
-    let folder = patched("scheduler/scheduler_config.json", json!({"use_beta_sigmas": true}));
+    let folder = patched("scheduler/scheduler_config.json", json!({"timestep_type": "continuous"}));
     patch(&folder.path().join("model_index.json"), &json!({"scheduler": ["diffusers", "EulerDiscreteScheduler"]}));
     let euler = load(&folder).expect("the scheduler may be another");
     is_refused(&euler, &request);
@@ -169,10 +167,35 @@ fn a_missing_tokenizer_is_said() {
 fn a_guess_at_the_prediction_is_said_unless_the_user_knows() {
     let device = pyrograph::device("cpu").expect("the CPU is always there");
     let notes = |prediction_type| {
-        let options = LoadOptions { prediction_type, ..LoadOptions::default() };
-        let pipeline = StableDiffusion::from_path_with(reference("tiny-sd2.safetensors"), &device, options);
+        let options = LoadOptions::default().with_prediction_type(prediction_type);
+        let pipeline = StableDiffusion::open(&reference("tiny-sd2.safetensors"), &device, options);
         pipeline.expect("a checkpoint").notes().to_vec()
     };
     assert_eq!(notes(None), [Note::AssumedPrediction { prediction_type: "v_prediction" }]);
     assert_eq!(notes(Some(PredictionType::VPrediction)), []);
+}
+
+/// What the model's index says counts where the request says nothing, and in the text of the image too.
+#[test]
+fn a_model_brings_its_own_defaults() {
+    let table = json!({"pyrograph": {"steps": 3, "guidance_scale": 1.0}});
+    let pipeline = load(&patched("model_index.json", table)).expect("a model");
+    let request = Request::text("a cat").with_seed(1).with_size(16, 16);
+    let explicit = request.clone().with_steps(3).with_guidance_scale(1.0);
+    let image =
+        |pipeline: &StableDiffusion, request: &Request| pipeline.generate(request).expect("an image")[0].clone();
+    let own = image(&pipeline, &request);
+    assert_eq!(own.image, image(&pipeline, &explicit).image);
+    assert!(own.parameters.contains("Steps: 3, Sampler: PLMS, CFG scale: 1.0,"), "{}", own.parameters);
+    assert_ne!(own.image, image(&pipeline, &explicit.with_guidance_scale(7.5)).image);
+    let plain = image(&load(&folder()).expect("a model"), &request);
+    assert!(plain.parameters.contains("Steps: 50, Sampler: PLMS, CFG scale: 7.5,"), "{}", plain.parameters);
+}
+
+#[test]
+fn the_shipped_model_brings_its_defaults() {
+    let pipeline =
+        StableDiffusion::from_path(shipped_model(), &pyrograph::device("cpu").expect("the CPU is always there"));
+    let defaults = pipeline.expect("the shipped model").defaults();
+    assert_eq!((defaults.steps, defaults.guidance_scale), (Some(20), Some(3.0)));
 }

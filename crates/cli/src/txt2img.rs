@@ -20,12 +20,12 @@ pub(crate) struct Arguments {
     /// What is to be avoided
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative_prompt: String,
-    /// Denoising steps
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    steps: usize,
-    /// Weight of the prompt; 1 and less is without guidance
-    #[arg(long, value_name = "F", default_value_t = 7.5, allow_negative_numbers = true)]
-    guidance_scale: f64,
+    /// Denoising steps [default: the model's, else 50]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Weight of the prompt; 1 and less is without guidance [default: the model's, else 7.5]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    guidance_scale: Option<f64>,
     /// Pull back the contrast that guidance adds, 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
     guidance_rescale: f64,

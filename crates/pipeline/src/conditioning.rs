@@ -34,7 +34,7 @@ impl Conditioning {
             let text = encoder.encode(prompt, clip_skip)?.repeat_dim(0, request.batch_size);
             Ok(Branch { weight, context: Context { text } })
         };
-        let prompt = branch(&request.prompt, request.clip_skip, request.guidance.scale)?;
+        let prompt = branch(&request.prompt, request.clip_skip, request.guidance.scale())?;
         if !request.guidance.is_on() {
             return Ok(Self { branches: vec![prompt] });
         }

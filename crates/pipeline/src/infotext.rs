@@ -28,10 +28,10 @@ impl Infotext {
         let Self { request, facts } = self;
         let [width, height] = facts.size;
         let pairs = [
-            ("Steps", Some(request.sampling.steps.to_string())),
+            ("Steps", Some(request.sampling.steps().to_string())),
             ("Sampler", Some(facts.sampler.to_owned())),
             ("Schedule type", facts.schedule.map(str::to_owned)),
-            ("CFG scale", Some(format!("{:?}", request.guidance.scale))),
+            ("CFG scale", Some(format!("{:?}", request.guidance.scale()))),
             ("Seed", Some(request.seed_of_image(index).to_string())),
             ("Size", Some(format!("{width}x{height}"))),
             ("Model hash", facts.model_hash.clone()),

@@ -5,6 +5,7 @@ mod json;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use burn::tensor::TensorData;
+use pyrograph_checkpoint::Defaults;
 use pyrograph_scheduler::{Algorithm, PredictionType};
 use serde::{Deserialize, Serialize};
 
@@ -60,11 +61,12 @@ pub enum Canvas {
 }
 
 /// The way from noise to the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sampling {
-    /// Denoising steps. Default: 50, as in diffusers.
-    pub steps: usize,
+    /// Denoising steps. Default: the model's own ([`StableDiffusion::defaults`](crate::StableDiffusion::defaults)), else 50, as
+    /// in diffusers.
+    pub steps: Option<usize>,
     /// The sampler. Default: the model's own.
     pub scheduler: Option<Algorithm>,
     /// Whether noise levels are spaced as in Karras et al. 2022 (<https://arxiv.org/abs/2206.00364>). Default: the model's.
@@ -74,33 +76,31 @@ pub struct Sampling {
 }
 
 /// The weight of the prompt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Guidance {
     /// Weight of the prompt against the negative prompt (classifier-free guidance, <https://arxiv.org/abs/2207.12598>).
-    /// Default: 7.5, as in diffusers; at 1 and less there is no guidance, which is twice as fast.
-    pub scale: f64,
+    /// Default: the model's own, else 7.5, as in diffusers; at 1 and less there is no guidance, which is twice as fast.
+    pub scale: Option<f64>,
     /// How far the contrast that guidance adds is pulled back, 0 to 1 (<https://arxiv.org/abs/2305.08891>, section 3.4).
     /// Default: 0.
     pub rescale: f64,
 }
 
-impl Default for Sampling {
-    fn default() -> Self {
-        Self { steps: 50, scheduler: None, karras: None, prediction_type: None }
-    }
-}
-
-impl Default for Guidance {
-    fn default() -> Self {
-        Self { scale: 7.5, rescale: 0.0 }
+impl Sampling {
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.unwrap_or(50)
     }
 }
 
 impl Guidance {
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale.unwrap_or(7.5)
+    }
+
     /// Whether the negative prompt counts, which doubles the work.
-    pub fn is_on(&self) -> bool {
-        self.scale > 1.0
+    pub(crate) fn is_on(&self) -> bool {
+        self.scale() > 1.0
     }
 }
 
@@ -134,8 +134,8 @@ impl Request {
 
     /// Sets [`Sampling::steps`].
     #[must_use]
-    pub fn with_steps(mut self, steps: usize) -> Self {
-        self.sampling.steps = steps;
+    pub fn with_steps(mut self, steps: impl Into<Option<usize>>) -> Self {
+        self.sampling.steps = steps.into();
         self
     }
 
@@ -162,8 +162,8 @@ impl Request {
 
     /// Sets [`Guidance::scale`].
     #[must_use]
-    pub fn with_guidance_scale(mut self, scale: f64) -> Self {
-        self.guidance.scale = scale;
+    pub fn with_guidance_scale(mut self, scale: impl Into<Option<f64>>) -> Self {
+        self.guidance.scale = scale.into();
         self
     }
 
@@ -198,6 +198,13 @@ impl Request {
         Self { noise: noise.into(), ..self }
     }
 
+    /// The same request with the model's defaults where it leaves something to the model.
+    pub(crate) fn or_defaults(mut self, defaults: Defaults) -> Self {
+        self.sampling.steps = self.sampling.steps.or(defaults.steps);
+        self.guidance.scale = self.guidance.scale.or(defaults.guidance_scale);
+        self
+    }
+
     /// The seed of image `index` of the batch. As torch takes the lowest 32 bits, the addition wraps around.
     #[must_use]
     pub fn seed_of_image(&self, index: usize) -> u64 {
@@ -211,9 +218,9 @@ impl Request {
     pub fn validate(&self) -> Result<(), Error> {
         let check =
             |holds: bool, field, problem: &str| if holds { Ok(()) } else { Err(Error::request(field, problem)) };
-        check((1..=10_000).contains(&self.sampling.steps), "steps", "must be 1 to 10000")?;
+        check((1..=10_000).contains(&self.sampling.steps()), "steps", "must be 1 to 10000")?;
         check((1..=256).contains(&self.batch_size), "batch_size", "must be 1 to 256")?;
-        check(self.guidance.scale.is_finite(), "guidance_scale", "must be a finite number")?;
+        check(self.guidance.scale().is_finite(), "guidance_scale", "must be a finite number")?;
         check((0.0..=1.0).contains(&self.guidance.rescale), "guidance_rescale", "must be 0 to 1")
     }
 }

@@ -56,7 +56,7 @@ impl Sampler {
     /// # Errors
     /// When the checkpoint's scheduler has a setting that is not implemented, or cannot make so many steps.
     pub(crate) fn build(&self, algorithm: Algorithm, request: &Request) -> Result<Scheduler, Error> {
-        Ok(algorithm.build(&self.config(algorithm, request)?, request.sampling.steps)?)
+        Ok(algorithm.build(&self.config(algorithm, request)?, request.sampling.steps())?)
     }
 
     /// The settings of the checkpoint with those of the request.

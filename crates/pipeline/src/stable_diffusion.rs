@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
-use pyrograph_checkpoint::{Checkpoint, Location, Note, load};
+use pyrograph_checkpoint::{Checkpoint, Defaults, Location, Note, load};
 use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SigmaSchedule};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 
@@ -34,6 +34,7 @@ pub struct StableDiffusion {
     short_hash: Option<String>,
     unused: Vec<String>,
     notes: Vec<Note>,
+    defaults: Defaults,
 }
 
 /// How a checkpoint is loaded.
@@ -132,6 +133,7 @@ impl StableDiffusion {
             name: name.to_owned(),
             short_hash: checkpoint.short_hash()?,
             unused: checkpoint.unused.iter().cloned().chain(reports).collect(),
+            defaults: checkpoint.defaults,
             notes: own_notes.cloned().chain([unet_notes, text_notes, vae_notes, sampler_notes].concat()).collect(),
         };
         pipeline.check_fit().map(|()| pipeline)
@@ -152,6 +154,7 @@ impl StableDiffusion {
     /// # Errors
     /// When the request does not fit the model or the device.
     pub fn denoise(&self, request: &Request) -> Result<Denoising, Error> {
+        let request = &request.clone().or_defaults(self.defaults);
         request.validate()?;
         let shape = self.latent_shape(request)?;
         let samples_at_once = self.samples_at_once(request, shape)?;
@@ -177,6 +180,7 @@ impl StableDiffusion {
     /// # Errors
     /// When the request does not fit the model or the device.
     pub fn memory(&self, request: &Request) -> Result<u64, Error> {
+        let request = &request.clone().or_defaults(self.defaults);
         request.validate()?;
         let latents = self.latent_shape(request)?;
         let decoder = self.decoder_memory(latents, Room::of(&self.device))?;
@@ -229,6 +233,11 @@ impl StableDiffusion {
     pub fn dropped(&self, request: &Request) -> Result<Vec<String>, Error> {
         let prompts = [&request.prompt, &request.negative_prompt].into_iter();
         prompts.filter_map(|prompt| self.text_encoder.dropped(prompt).transpose()).collect()
+    }
+
+    /// The settings that the model wants where a request has none.
+    pub fn defaults(&self) -> Defaults {
+        self.defaults
     }
 
     /// What is to be known about the checkpoint: whose vocabulary is used, what is ignored or assumed.

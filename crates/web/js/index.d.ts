@@ -32,9 +32,9 @@ export interface GenerateRequest {
   prompt: string;
   /** What is to be avoided. */
   negativePrompt?: string;
-  /** Denoising steps; 50. */
+  /** Denoising steps; the model's own, else 50. */
   steps?: number;
-  /** Weight of the prompt; 7.5. At 1 and less there is no guidance, which is twice as fast. */
+  /** Weight of the prompt; the model's own, else 7.5. At 1 and less there is no guidance, which is twice as fast. */
   guidanceScale?: number;
   /** How far the contrast that guidance adds is pulled back, 0 to 1; 0. */
   guidanceRescale?: number;

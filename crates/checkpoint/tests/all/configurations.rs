@@ -154,11 +154,9 @@ fn schedulers_see_the_keys_of_their_class() {
 #[test]
 fn settings_of_schedulers_that_are_not_implemented_are_refused() {
     let settings = [
-        ("EulerDiscreteScheduler", "use_beta_sigmas", json!(true)),
         ("EulerDiscreteScheduler", "interpolation_type", json!("log_linear")),
         ("EulerDiscreteScheduler", "timestep_type", json!("continuous")),
         ("EulerDiscreteScheduler", "sigma_min", json!(0.1)),
-        ("LMSDiscreteScheduler", "use_exponential_sigmas", json!(true)),
         ("DPMSolverMultistepScheduler", "use_lu_lambdas", json!(true)),
         ("DPMSolverMultistepScheduler", "use_flow_sigmas", json!(true)),
         ("DPMSolverMultistepScheduler", "variance_type", json!("learned_range")),

@@ -38,11 +38,11 @@ impl TryFrom<Fields> for Request {
     fn try_from(fields: Fields) -> Result<Self, SchedulerError> {
         let mut request = Self::text(fields.prompt).with_size(fields.width, fields.height);
         request.negative_prompt = fields.negative_prompt.unwrap_or(request.negative_prompt);
-        request.sampling.steps = fields.steps.unwrap_or(request.sampling.steps);
+        request.sampling.steps = fields.steps;
         request.sampling.scheduler = fields.scheduler.as_deref().map(str::parse).transpose()?;
         request.sampling.karras = fields.karras;
         request.sampling.prediction_type = fields.prediction_type;
-        request.guidance.scale = fields.guidance_scale.unwrap_or(request.guidance.scale);
+        request.guidance.scale = fields.guidance_scale;
         request.guidance.rescale = fields.guidance_rescale.unwrap_or(request.guidance.rescale);
         if let Some(Seed::Number(seed)) = fields.seed {
             request.seed = seed;
@@ -61,11 +61,11 @@ impl From<Request> for Fields {
             negative_prompt: Some(request.negative_prompt),
             width,
             height,
-            steps: Some(request.sampling.steps),
+            steps: request.sampling.steps,
             scheduler: request.sampling.scheduler.map(|scheduler| scheduler.to_string()),
             karras: request.sampling.karras,
             prediction_type: request.sampling.prediction_type,
-            guidance_scale: Some(request.guidance.scale),
+            guidance_scale: request.guidance.scale,
             guidance_rescale: Some(request.guidance.rescale),
             seed: Some(Seed::Number(request.seed)),
             batch_size: Some(request.batch_size),
