@@ -87,10 +87,10 @@ fn folders_are_read_as_diffusers_reads_them() {
         for (file, changes) in case["files"].as_object().expect("an object") {
             patch(&folder.path().join(file), changes);
         }
-        add_rows(
-            &folder.path().join("text_encoder/model.safetensors"),
-            case["embeddings"].as_u64().unwrap_or(0) as usize,
-        );
+        let rows = case["embeddings"].as_u64().expect("a number") as usize;
+        if rows > 0 {
+            add_rows(&folder.path().join("text_encoder/model.safetensors"), rows);
+        }
         let pipeline = load(&folder).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut request =
             Request::text(case["prompt"].as_str().expect("a text")).with_steps(4).with_guidance_scale(7.5).with_seed(1);

@@ -41,7 +41,7 @@ export async function remoteFiles(url, report, signal) {
 
 /** How the name of a checkpoint in one file ends. */
 export const SINGLE_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
-const TOKENIZER = ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"];
+const TOKENIZER = ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /** What there is to fetch: `{ path, response }`, the responses not yet read. */
 async function* listFiles(url, signal) {
@@ -65,7 +65,7 @@ async function* listFiles(url, signal) {
     yield await file(`${folder}/config.json`);
     yield* weights(`${folder}/${name}`, any, file);
   }
-  const first = await any(["tokenizer/vocab.json", "tokenizer/tokenizer.json"]);
+  const first = await any(["tokenizer/tokenizer.json", "tokenizer/vocab.json"]);
   if (first) yield first;
   for (const name of first?.path.endsWith("vocab.json") ? TOKENIZER.slice(1) : TOKENIZER.slice(2)) {
     const found = await any([`tokenizer/${name}`]);

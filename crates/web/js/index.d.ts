@@ -84,6 +84,8 @@ export class StableDiffusion {
   static load(source: ModelSource, options?: LoadOptions): Promise<StableDiffusion>;
   /** The adapter's name, or `cpu`. */
   readonly device: string;
+  /** What you should know about the model, a sentence each: whose vocabulary is used, which settings are ignored or assumed. */
+  readonly notes: string[];
   /** Whether it can still make pictures: not after `dispose`, nor after running out of memory. */
   readonly usable: boolean;
   /** Makes a picture; requests wait for each other. */

@@ -4,17 +4,18 @@ export { removeStoredModel, storedModels } from "./storage.js";
 export class StableDiffusion {
   #calls;
 
-  constructor(calls, device) {
+  constructor(calls, { device, notes }) {
     this.#calls = calls;
     this.device = device;
+    this.notes = notes;
   }
 
   static async load(source, options = {}) {
     const { onProgress, signal, ...request } = options;
     const calls = new WorkerCalls();
     try {
-      const device = await calls.call("load", { source: transferable(source), request }, signal, onProgress);
-      return new StableDiffusion(calls, device);
+      const loaded = await calls.call("load", { source: transferable(source), request }, signal, onProgress);
+      return new StableDiffusion(calls, loaded);
     } catch (error) {
       calls.end();
       throw error;

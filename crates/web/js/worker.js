@@ -39,7 +39,7 @@ async function load({ source, request }, report, signal) {
   }
   const name = request.name ?? modelName(remote ? new URL(source).pathname : files[0].path);
   model = await Model.load(files, JSON.stringify({ ...request, name }));
-  return model.device;
+  return { device: model.device, notes: model.notes };
 }
 
 /** The last part of a path that is no extension. */

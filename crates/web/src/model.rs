@@ -48,6 +48,12 @@ impl Model {
         self.device.name().to_owned()
     }
 
+    /// What the user should know about the checkpoint, a sentence each.
+    #[wasm_bindgen(getter)]
+    pub fn notes(&self) -> Vec<String> {
+        self.pipeline.notes().iter().map(ToString::to_string).collect()
+    }
+
     /// Makes an image. After each step `on_step(index, count, preview)` is called and its result awaited; `preview` is a PNG
     /// after each `preview_every` steps, never with 0. If the result resolves to `false`, the image is given up.
     ///

@@ -18,11 +18,11 @@ fn unet(config: Value) -> Result<(Network, Vec<Note>), CheckpointError> {
 
 /// The keys that have notes.
 fn noted(notes: &[Note]) -> Vec<&str> {
-    let key = |note: &Note| match note {
+    let keys = notes.iter().filter_map(|note| match note {
         Note::IgnoredKey { key, .. } => Some(key.as_str()),
         _ => None,
-    };
-    notes.iter().filter_map(key).collect()
+    });
+    keys.collect()
 }
 
 #[test]
