@@ -156,18 +156,6 @@ impl Denoising {
         let predictions = parts.map(|(samples, texts)| self.unet.forward(samples, &[timestep], texts));
         Tensor::cat(predictions.collect(), 0)
     }
-
-    /// The UNet's prediction for `samples`, as many at once as the device can hold.
-    fn unet(&self, samples: Tensor<4>, timestep: f64) -> Tensor<4> {
-        let count = samples.dims()[0];
-        let parts = (0..count).step_by(self.samples_at_once).map(|first| {
-            let length = self.samples_at_once.min(count - first);
-            let (samples, text) =
-                (samples.clone().narrow(0, first, length), self.text.clone().narrow(0, first, length));
-            self.pipeline.unet.forward(samples, &[timestep], text)
-        });
-        Tensor::cat(parts.collect(), 0)
-    }
 }
 
 impl Iterator for Denoising {
