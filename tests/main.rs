@@ -7,6 +7,7 @@ mod clip;
 mod clip_model;
 mod configuration;
 mod errors;
+mod images;
 mod limits;
 mod pipeline;
 mod request;

@@ -11,7 +11,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 SCHEDULERS = ["scheduler", "scheduler_img2img", "scheduler_keys"]
-PARTS = ["models", "tiny", "pipeline", *SCHEDULERS, "clip", "clip_model", "checkpoint", "train", "spark", "configuration", "added_tokens"]
+PARTS = ["models", "tiny", "pipeline", *SCHEDULERS, "clip", "clip_model", "checkpoint", "train", "spark", "configuration", "added_tokens", "images"]
 LIMIT = 10_000_000  # bytes of all dumps together
 
 

@@ -1,38 +1,12 @@
 //! Pictures as CLIP's image tower reads them.
 
-use std::path::Path;
-
 use burn::tensor::{Tensor, TensorData};
-use image::imageops::{FilterType, crop_imm, resize};
-use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use image::RgbImage;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::resize::{CENTER, crop_square};
 use crate::{Device, Error};
-
-/// Reads a PNG, JPEG or WebP file, of the format that its first bytes tell; what is transparent is put on white ground.
-///
-/// # Errors
-/// When the file cannot be read or is no such picture.
-pub fn read_image(path: impl AsRef<Path>) -> Result<RgbImage, Error> {
-    let path = path.as_ref();
-    let failed = |problem: String| Error::Read { path: path.to_owned(), problem };
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let reader = reader.map_err(|error| failed(error.to_string()))?;
-    Ok(on_white(&reader.decode().map_err(|error| failed(error.to_string()))?))
-}
-
-fn on_white(image: &DynamicImage) -> RgbImage {
-    let rgba = image.to_rgba8();
-    let blend = |channel: u8, alpha: u8| {
-        let (channel, alpha) = (u32::from(channel), u32::from(alpha));
-        ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
-        Rgb([r, g, b].map(|channel| blend(channel, alpha)))
-    })
-}
 
 /// What transformers' `CLIPImageProcessor` does, with the settings of `preprocessor_config.json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,9 +38,6 @@ impl Default for Settings {
         Self { size: Size::Other {}, resample: BICUBIC, image_mean: MEAN, image_std: STD }
     }
 }
-
-/// The longer side of a picture over its shorter side, at most.
-const LONGEST: u32 = 100;
 
 /// Pillow's number for it.
 const BICUBIC: u8 = 3;
@@ -114,36 +85,24 @@ impl ImageProcessor {
     /// # Errors
     /// When the picture has no pixels, or is so long that next to nothing of it would be seen.
     pub(crate) fn tensor(&self, image: &RgbImage, device: &Device) -> Result<Tensor<4>, Error> {
-        let (width, height) = image.dimensions();
-        if width.min(height) == 0 || width.max(height) / width.min(height) > LONGEST {
-            let problem = format!("has {width}x{height} pixels; one side can be {LONGEST} times the other");
-            return Err(Error::request("picture", problem));
-        }
-        let resized = self.resize(image);
-        let (left, top) = ((resized.width() - self.crop) / 2, (resized.height() - self.crop) / 2);
-        let cut = crop_imm(&resized, left, top, self.crop, self.crop).to_image();
+        let cropped = crop_square(image, self.shortest_edge, self.crop, CENTER);
+        let cropped = cropped.map_err(|error| Error::request("image", error.to_string()))?;
         let values = |channel: usize| {
             let (mean, std) = (self.mean[channel], self.std[channel]);
-            cut.pixels().map(move |pixel| (f32::from(pixel.0[channel]) / 255.0 - mean) / std)
+            cropped.pixels().map(move |pixel| (f32::from(pixel.0[channel]) / 255.0 - mean) / std)
         };
         let pixels: Vec<f32> = (0..3).flat_map(values).collect();
         let size = self.crop as usize;
         Ok(Tensor::from_data(TensorData::new(pixels, [1, 3, size, size]), device.tensors()))
     }
-
-    /// Bicubic, first across and then down, rounded to bytes in between: that is how Pillow does it, and what overshoots at
-    /// an edge is cut off twice. All at once would differ by up to a tenth of the range.
-    fn resize(&self, image: &RgbImage) -> RgbImage {
-        let (width, height) = image.dimensions();
-        let edge = |side: u32| (u64::from(self.shortest_edge) * u64::from(side) / u64::from(width.min(height))) as u32;
-        let across = resize(image, edge(width), height, FilterType::CatmullRom);
-        resize(&across, edge(width), edge(height), FilterType::CatmullRom)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::read_image;
 
     /// The tensors that transformers made of these pictures, see `tests/reference/clip_model.py`. Where a value lies
     /// between two of the 255 steps, Pillow's fixed-point numbers may round it the other way: once in these 1536 values.

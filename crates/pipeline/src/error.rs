@@ -6,6 +6,8 @@ use pyrograph_checkpoint::{CheckpointError, OutputError};
 use pyrograph_scheduler::SchedulerError;
 use pyrograph_unet::ConfigError;
 
+use crate::ImageFileError;
+
 /// Why there is no picture. Every message names the file, option or stage at fault and what would be right.
 ///
 /// A message that holds its cause does not return it as `source` too: what prints a whole chain says nothing twice.
@@ -95,13 +97,13 @@ pub enum Error {
         /// What the device says.
         problem: String,
     },
-    /// A picture cannot be read.
-    #[error("{path}: {problem}")]
+    /// An image cannot be read.
+    #[error("{path}: {cause}")]
     Read {
-        /// The picture's file.
+        /// The image's file.
         path: PathBuf,
         /// Why not.
-        problem: String,
+        cause: ImageFileError,
     },
     /// A file cannot be written.
     #[error(transparent)]

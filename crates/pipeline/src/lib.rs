@@ -22,11 +22,13 @@ mod denoising;
 mod device;
 mod error;
 mod guidance;
+mod image_file;
 mod infotext;
 mod memory;
 mod picture;
 mod readback;
 mod request;
+mod resize;
 mod sampler;
 mod stable_diffusion;
 mod start;
@@ -35,10 +37,10 @@ mod text;
 pub use adapter::{Adapter, adapters, adapters_async};
 pub use burn;
 pub use clip::Clip;
-pub use clip_image::read_image;
 pub use denoising::{Denoising, Step};
 pub use device::{Device, Limits, device, device_async, device_within};
 pub use error::Error;
+pub use image_file::{ImageFileError, decode_image, read_image};
 pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{
     Checkpoint, CheckpointError, Defaults, Location, Note, Output, OutputError, Source, Storage, read_latents,
@@ -46,4 +48,5 @@ pub use pyrograph_checkpoint::{
 };
 pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError, SigmaSchedule};
 pub use request::{Canvas, Guidance, Request, Sampling};
+pub use resize::{CENTER, Disproportionate, crop_square};
 pub use stable_diffusion::{LoadOptions, StableDiffusion};
