@@ -42,8 +42,8 @@ pub struct VqTask {
     config: RunConfig<VqTaskConfig>,
     dataset: Dataset,
     means: CodebookMeans,
-    /// Latents of the latest batch and the codes that they chose.
-    seen: Option<(Tensor<4>, Tensor<1, Int>)>,
+    /// Latents of the batches of the latest step and the codes that they chose.
+    seen: Vec<(Tensor<4>, Tensor<1, Int>)>,
     usage: f32,
     device: Device,
 }
@@ -62,7 +62,7 @@ impl Task for VqTask {
     type Batch = Tensor<4>;
     type Config = VqTaskConfig;
 
-    /// Codes begin where the latents of a batch are.
+    /// Codes begin where the latents of the first step's batches are.
     fn open(config: RunConfig<VqTaskConfig>, dataset: Dataset, device: &Device) -> Result<(Self, VqModel), TrainError> {
         let wrong = |problem: String| TrainError::config("model", problem);
         let model_config: VqModelConfig = Deserialize::deserialize(&config.task.model)
@@ -70,8 +70,10 @@ impl Task for VqTask {
         let model = model_config.init(&config.trainer.device(device)).map_err(|error| wrong(error.to_string()))?;
         let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
         let means = CodebookMeans::new(&model.quantize, decay);
-        let task = Self { config, dataset, means, seen: None, usage: 0.0, device: device.clone() };
-        let latents = model.encode(task.batch(0)?);
+        let task = Self { config, dataset, means, seen: Vec::new(), usage: 0.0, device: device.clone() };
+        let batches = 0..task.config.trainer.gradient_accumulation;
+        let latents = batches.map(|index| Ok(model.encode(task.batch(index)?).detach()));
+        let latents = Tensor::cat(latents.collect::<Result<Vec<_>, TrainError>>()?, 0);
         let indices = model.quantize(latents.clone()).indices;
         let mut generator = task.config.trainer.generator_of_data(0);
         model.quantize =
@@ -90,14 +92,15 @@ impl Task for VqTask {
     fn loss(&mut self, model: &VqModel, image: Tensor<4>, _generator: &mut Generator) -> Tensor<1> {
         let latents = model.encode(image.clone());
         let quantized = model.quantize(latents.clone());
-        self.seen = Some((latents.detach(), quantized.indices));
+        self.seen.push((latents.detach(), quantized.indices));
         let decoded = model.decode(quantized.values);
         let loss = self.config.task.loss.of_pictures(image, decoded) + quantized.commitment_loss;
         if self.by_gradients() { loss + quantized.codebook_loss } else { loss }
     }
 
     fn after_step(&mut self, trainer: &mut Trainer<VqModel>) -> Result<(), TrainError> {
-        let Some((latents, indices)) = self.seen.take() else { return Ok(()) };
+        let (latents, indices): (Vec<_>, Vec<_>) = self.seen.drain(..).unzip();
+        let (latents, indices) = (Tensor::cat(latents, 0), Tensor::cat(indices, 0));
         self.usage = trainer.model().quantize.usage(indices.clone()).into_scalar::<f32>();
         if !self.by_gradients() {
             let mut generator = self.config.trainer.generator_of_data(trainer.steps());
