@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
     for ((name, data), grid) in [("held out", Some(&data)), ("seen", seen.as_ref())].into_iter().zip(grids) {
         let Some(data) = data else { continue };
-        let real = examiner.examine(data, |number| Ok(data.picture(number)?))?;
+        let real = examiner.examine(data, |number| Ok(data.image(number)?))?;
         let mut shown = Vec::new();
         let painted = examiner.examine(data, |number| {
             let picture = examiner.paint(data.caption(number), number)?;
@@ -124,7 +124,7 @@ fn open(folder: &Path, component: &Location) -> anyhow::Result<Dataset> {
     let size = component.join("config.json").read_json()?["sample_size"]
         .as_u64()
         .context("config.json: has no sample_size")?;
-    Ok(Dataset::open(folder, size as u32)?)
+    Ok(Dataset::open_unchecked(folder, size as u32)?)
 }
 
 /// All that it takes to paint and to judge.

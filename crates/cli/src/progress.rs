@@ -31,6 +31,12 @@ pub(crate) fn training(total: usize, done: usize) -> ProgressBar {
     bar
 }
 
+/// A bar over the images of a data set that are looked at, whose number is not known yet.
+pub(crate) fn checking() -> ProgressBar {
+    let style = ProgressStyle::with_template("checking images {wide_bar} {pos}/{len} [{elapsed} < {eta}]");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 /// A bar over pictures that are painted and judged.
 pub(crate) fn pictures(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} [{elapsed} < {eta}]");

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use pyrograph::Device;
 use pyrograph_train::{
     AutoencoderTask, ClipTask, DdpmTask, LatentTask, RunConfig, RunFolder, Task, TaskRun, TrainError, VqTask,
     read_table,
 };
 
-use crate::interrupts;
+use crate::{interrupts, progress};
 use crate::session::Session;
 
 /// The options of `train`.
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
     /// Compute activations anew for gradients instead of keeping them: less memory, more time
     #[arg(long)]
     gradient_checkpointing: bool,
-    /// Folder of pictures with captions.jsonl or metadata.jsonl, instead of `data.folder`
+    /// Folder of images with captions.jsonl, metadata.jsonl or metadata.csv, instead of `data.folder`
     #[arg(long, value_name = "FOLDER")]
     data: Option<String>,
     /// Folder that the run writes to, instead of `output.folder`
@@ -88,13 +89,24 @@ fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<(
     let device = pyrograph::device(&arguments.device)?;
     let folder = open_folder(arguments, &config)?;
     let checkpoint = folder.latest()?;
-    let mut run = TaskRun::<T>::new(config, &device)?;
+    let mut run = open_run::<T>(config, &device)?;
     if let Some(checkpoint) = &checkpoint {
         pyrograph_train::Run::resume(&mut run, checkpoint)?;
     }
     let interrupted = interrupts::watch()?;
     let mut session = Session::open(&mut run, folder)?;
     session.train(|| interrupted.load(Ordering::Relaxed))
+}
+
+/// The run, behind a progress bar while its images are checked.
+fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::Result<TaskRun<T>> {
+    let bar = progress::checking();
+    let run = TaskRun::<T>::open(config, device, |checked, images| {
+        bar.set_length(images as u64);
+        bar.set_position(checked as u64);
+    });
+    bar.finish_and_clear();
+    Ok(run?)
 }
 
 /// The run's folder, with a checkpoint of the same configuration to resume from, or without one.
@@ -123,7 +135,7 @@ fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>
 
 impl Arguments {
     fn overrides(&self) -> Vec<(String, String)> {
-        let quoted = |text: &String| format!("{text:?}");
+        let quoted = |text: &String| toml::Value::from(text.as_str()).to_string();
         let named = [
             ("data.folder", self.data.as_ref().map(quoted)),
             ("output.folder", self.output.as_ref().map(quoted)),

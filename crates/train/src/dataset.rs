@@ -1,180 +1,171 @@
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use image::imageops::FilterType;
-use image::{DynamicImage, GenericImageView, ImageReader, ImageResult, Rgb, RgbImage};
+use image::RgbImage;
+use pyrograph::{CENTER, Disproportionate, ImageFileError, crop_square, read_image};
 use pyrograph_scheduler::Generator;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use rayon::prelude::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use crate::TrainError;
+use crate::image_list::{ImageList, Line};
 use crate::seeds::mix;
+use crate::{BadImage, TrainError};
 
-/// Files that list the pictures of a folder, the first that is there: ours, or Hugging Face's `imagefolder`.
-const LISTS: [&str; 2] = ["captions.jsonl", "metadata.jsonl"];
-
-/// Pictures and captions of a folder with a list of them, `captions.jsonl` or `metadata.jsonl`, one JSON object a line:
-/// `{"file_name": "apples/red.png", "text": "a red apple"}`. Pictures are read when they are needed.
+/// Images and captions of a folder with a list of them: `captions.jsonl` or `metadata.jsonl`, one JSON object a line such as
+/// `{"file_name": "apples/red.png", "text": "a red apple"}`, or `metadata.csv` with columns of these names. Images are read
+/// when they are needed.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    items: Vec<Item>,
+    list: PathBuf,
+    lines: Vec<Line>,
     size: u32,
     mirror: bool,
     random_crop: bool,
 }
 
-/// Some pictures with their captions.
+/// Some images with their captions.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// `[batch, 3, size, size]` in -1 ..= 1
     pub images: Tensor<4>,
-    /// One for each picture.
+    /// One for each image.
     pub captions: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
-struct Item {
-    file: PathBuf,
-    caption: String,
-    labels: Map<String, Value>,
-}
-
-/// A line of a list.
-#[derive(Deserialize)]
-struct Line {
-    file_name: PathBuf,
-    #[serde(alias = "caption")]
-    text: String,
-    #[serde(flatten)]
-    labels: Map<String, Value>,
-}
-
-/// Where a picture is cut if chance does not say.
-const MIDDLE: f64 = 0.5;
+/// Unusable images that an error names.
+const NAMED: usize = 5;
 
 impl Dataset {
-    /// Reads the list and looks at the head of every picture; `size` is the width and height of what
-    /// [`batch`](Self::batch) gives.
+    /// Reads the list and decodes every image once, on all cores; `size` is the width and height of the images of a
+    /// [`batch`](Self::batch).
     ///
     /// # Errors
-    /// When there is no list, a line is no JSON of that form, or a picture is missing or unreadable; the line is named.
+    /// [`TrainError::List`] for a line that is not of that form, [`TrainError::Images`] when images are missing, broken or too
+    /// narrow.
     pub fn open(folder: &Path, size: u32) -> Result<Self, TrainError> {
-        let list = LISTS.map(|name| folder.join(name)).into_iter().find(|list| list.is_file());
-        let list = list.ok_or_else(|| TrainError::data(folder, format!("has neither {}", LISTS.join(" nor "))))?;
-        let lines = File::open(&list).map_err(|error| TrainError::data(&list, error))?;
-        let mut items = Vec::new();
-        for (number, line) in BufReader::new(lines).lines().enumerate() {
-            let failed = |problem: String| TrainError::data(&list, format!("line {}: {problem}", number + 1));
-            let line = line.map_err(|error| failed(error.to_string()))?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            let Line { file_name, text, labels } =
-                serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
-            let file = folder.join(file_name);
-            reader(&file)
-                .and_then(ImageReader::into_dimensions)
-                .map_err(|error| failed(format!("{}: {error}", file.display())))?;
-            items.push(Item { file, caption: text, labels });
-        }
-        if items.is_empty() {
-            return Err(TrainError::data(&list, "lists no picture"));
-        }
-        Ok(Self { items, size, mirror: false, random_crop: false })
+        Self::open_with(folder, size, |_, _| {})
     }
 
-    /// Mirrors every second picture, by chance.
+    /// The same; `progress` is called with the number of images that have been decoded and of all images.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(folder: &Path, size: u32, progress: impl Fn(usize, usize) + Sync) -> Result<Self, TrainError> {
+        let dataset = Self::open_unchecked(folder, size)?;
+        let (done, total) = (AtomicUsize::new(0), dataset.len());
+        let check = |line: &Line| {
+            let error = decode(line).err();
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            error
+        };
+        let unusable: Vec<BadImage> = dataset.lines.par_iter().filter_map(check).collect();
+        if unusable.is_empty() { Ok(dataset) } else { Err(dataset.unusable(unusable)) }
+    }
+
+    /// Reads the list only; an image that cannot be used is found when it is needed.
+    ///
+    /// # Errors
+    /// [`TrainError::List`]
+    pub fn open_unchecked(folder: &Path, size: u32) -> Result<Self, TrainError> {
+        let ImageList { path: list, lines } = ImageList::read(folder)?;
+        Ok(Self { list, lines, size, mirror: false, random_crop: false })
+    }
+
+    /// Mirrors every second image, by chance.
     #[must_use]
     pub fn with_mirroring(self) -> Self {
         Self { mirror: true, ..self }
     }
 
-    /// Cuts squares out of pictures at places that chance gives, instead of their middle.
+    /// Crops images to squares at random places instead of their middle.
     #[must_use]
     pub fn with_random_crops(self) -> Self {
         Self { random_crop: true, ..self }
     }
 
-    /// The number of pictures.
+    /// The number of images.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.lines.len()
     }
 
     /// Whether there are none, which [`open`](Self::open) does not let pass.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.lines.is_empty()
     }
 
-    /// The pictures of batch number `index`. Every epoch goes through all of them in an order of its own, which follows from
-    /// `seed` alone, so that a run can go on anywhere.
+    /// The images of batch number `index`. Every epoch goes through all of them in an order of its own, which follows from
+    /// `seed` alone, so that a run can be resumed anywhere.
     ///
     /// # Errors
-    /// When a picture cannot be read.
+    /// When an image cannot be read.
     pub fn batch(&self, index: usize, batch: usize, seed: u64, device: &Device) -> Result<Batch, TrainError> {
         let mut pixels = Vec::new();
         let mut captions = Vec::with_capacity(batch);
-        for (position, item) in (index * batch..).zip(self.numbers(index, batch, seed)) {
-            let item = &self.items[item];
+        for (position, number) in (index * batch..).zip(self.numbers(index, batch, seed)) {
             let (mirrored, place) = self.augmentation(mix(!seed, position as u64));
-            let mut picture = self.read(&item.file, place)?;
-            if mirrored {
-                image::imageops::flip_horizontal_in_place(&mut picture);
-            }
-            pixels.extend(values(&picture));
-            captions.push(item.caption.clone());
+            pixels.extend(values(&self.read(number, place, mirrored)?));
+            captions.push(self.lines[number].caption.clone());
         }
         Ok(Batch { images: self.tensor(pixels, device), captions })
     }
 
-    /// Whether a picture is mirrored, and where along its longer side it is cut.
+    /// Whether an image is mirrored, and where along its longer side it is cropped.
     fn augmentation(&self, seed: u64) -> (bool, f64) {
         if !self.mirror && !self.random_crop {
-            return (false, MIDDLE);
+            return (false, CENTER);
         }
         let draws = Generator::new(seed).rand(2);
-        (self.mirror && draws[0] < 0.5, if self.random_crop { f64::from(draws[1]) } else { MIDDLE })
+        (self.mirror && draws[0] < 0.5, if self.random_crop { f64::from(draws[1]) } else { CENTER })
     }
 
-    /// Pictures by their numbers, as they are or all mirrored.
+    /// Images by their numbers, as they are or all mirrored.
     ///
     /// # Shapes
-    /// `[pictures, 3, size, size]` in -1 ..= 1
+    /// `[images, 3, size, size]` in -1 ..= 1
     ///
     /// # Errors
-    /// When a picture cannot be read.
+    /// When an image cannot be read.
     pub fn images(&self, numbers: &[usize], mirrored: bool, device: &Device) -> Result<Tensor<4>, TrainError> {
         let mut pixels = Vec::new();
         for &number in numbers {
-            let mut picture = self.picture(number)?;
-            if mirrored {
-                image::imageops::flip_horizontal_in_place(&mut picture);
-            }
-            pixels.extend(values(&picture));
+            pixels.extend(values(&self.read(number, CENTER, mirrored)?));
         }
         Ok(self.tensor(pixels, device))
     }
 
     fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
         let size = self.size as usize;
-        let pictures = pixels.len() / (3 * size * size);
-        Tensor::from_data(TensorData::new(pixels, [pictures, 3, size, size]), device)
+        let images = pixels.len() / (3 * size * size);
+        Tensor::from_data(TensorData::new(pixels, [images, 3, size, size]), device)
     }
 
-    /// Whether pictures are mirrored by chance.
+    /// Width and height of the images of a batch.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Whether images are mirrored by chance.
     pub(crate) fn mirrors(&self) -> bool {
         self.mirror
     }
 
-    /// What tells this data set from others: size, mirroring, and the files with their lengths.
-    pub(crate) fn describe(&self) -> impl Iterator<Item = String> {
-        let length = |file: &Path| file.metadata().map_or(0, |metadata| metadata.len());
-        let files = self.items.iter().map(move |item| format!("{} {}", item.file.display(), length(&item.file)));
-        std::iter::once(format!("{} {}", self.size, self.mirror)).chain(files)
+    /// A digest of the tensors of all [`images`](Self::images): of the files' contents, their order, and the size.
+    pub(crate) fn digest(&self) -> Result<[u8; 32], TrainError> {
+        let of_file = |line: &Line| {
+            let bytes = fs::read(&line.file).map_err(|error| self.unusable(vec![bad(line, error.into())]))?;
+            Ok(Sha256::digest(bytes))
+        };
+        let files = self.lines.par_iter().map(of_file).collect::<Result<Vec<_>, TrainError>>()?;
+        let mut hash =
+            Sha256::new_with_prefix(format!("center crop of {} pixels, mirrored: {}", self.size, self.mirror));
+        files.iter().for_each(|file| hash.update(file));
+        Ok(hash.finalize().into())
     }
 
-    /// The numbers of the pictures of a [`batch`](Self::batch).
+    /// The numbers of the images of a [`batch`](Self::batch).
     pub fn numbers(&self, index: usize, batch: usize, seed: u64) -> Vec<usize> {
         let mut order = (usize::MAX, Vec::new());
         let number = |position: usize| {
@@ -187,72 +178,66 @@ impl Dataset {
         (index * batch..(index + 1) * batch).map(number).collect()
     }
 
-    /// The caption of picture number `index`.
+    /// The caption of image number `index`.
     pub fn caption(&self, index: usize) -> &str {
-        &self.items[index].caption
+        &self.lines[index].caption
     }
 
     /// All captions, in the order of the list.
     pub fn captions(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().map(|item| item.caption.as_str())
+        self.lines.iter().map(|line| line.caption.as_str())
     }
 
-    /// What the list says of picture number `index` beside its name and caption: for evaluation.
+    /// What the list says of image number `index` beside its name and caption: for evaluation.
     pub fn label(&self, index: usize, key: &str) -> Option<&Value> {
-        self.items[index].labels.get(key)
+        self.lines[index].labels.get(key)
     }
 
-    /// The same for what must be there and be a text.
+    /// The same for a label that must be there and be a text.
     pub(crate) fn text_label(&self, index: usize, key: &str) -> Result<&str, TrainError> {
-        let problem = || TrainError::data(&self.items[index].file, format!("its line in the list has no text `{key}`"));
+        let problem = || TrainError::data(&self.lines[index].file, format!("its line in the list has no text `{key}`"));
         self.label(index, key).and_then(Value::as_str).ok_or_else(problem)
     }
 
-    /// Picture number `index`.
+    /// Image number `index`, scaled and its middle cropped.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn picture(&self, index: usize) -> Result<RgbImage, TrainError> {
-        self.read(&self.items[index].file, MIDDLE)
+    pub fn image(&self, index: usize) -> Result<RgbImage, TrainError> {
+        self.read(index, CENTER, false)
     }
 
-    /// A picture on white ground, scaled, and cut to a square at `place`, from 0 to 1 along its longer side.
-    fn read(&self, file: &Path, place: f64) -> Result<RgbImage, TrainError> {
-        let picture = reader(file).and_then(ImageReader::decode).map_err(|error| TrainError::data(file, error))?;
-        let (width, height) = picture.dimensions();
-        let side =
-            |length: u32| (u64::from(length) * u64::from(self.size)).div_ceil(u64::from(width.min(height))) as u32;
-        let (scaled_width, scaled_height) = (side(width), side(height));
-        let scaled = if (scaled_width, scaled_height) == (width, height) {
-            picture
-        } else {
-            picture.resize_exact(scaled_width, scaled_height, FilterType::CatmullRom)
-        };
-        let offset = |length: u32| (f64::from(length - self.size) * place).round() as u32;
-        Ok(on_white(&scaled.crop_imm(offset(scaled_width), offset(scaled_height), self.size, self.size)))
+    /// An image, scaled and cropped to a square at `place`, from 0 to 1 along its longer side.
+    fn read(&self, number: usize, place: f64, mirrored: bool) -> Result<RgbImage, TrainError> {
+        let image = decode(&self.lines[number]).map_err(|bad| self.unusable(vec![bad]))?;
+        let mut square = crop_square(&image, self.size, self.size, place).expect("its proportions were checked");
+        if mirrored {
+            image::imageops::flip_horizontal_in_place(&mut square);
+        }
+        Ok(square)
+    }
+
+    fn unusable(&self, mut bad: Vec<BadImage>) -> TrainError {
+        let count = bad.len();
+        bad.truncate(NAMED);
+        TrainError::Images { list: self.list.clone(), bad, count, of: self.len() }
     }
 }
 
-/// The values of a picture's channels, one after the other, in -1 ..= 1.
-fn values(picture: &RgbImage) -> impl Iterator<Item = f32> {
-    (0..3).flat_map(|channel| picture.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0))
+/// An image in its own size, of proportions out of which a square can be cropped.
+fn decode(line: &Line) -> Result<RgbImage, BadImage> {
+    let image = read_image(&line.file).map_err(|cause| BadImage { line: line.number, cause })?;
+    Disproportionate::check(image.width(), image.height()).map_err(|error| bad(line, error.into()))?;
+    Ok(image)
 }
 
-/// Of the format that the file's first bytes tell, whatever its name.
-fn reader(file: &Path) -> ImageResult<ImageReader<BufReader<File>>> {
-    Ok(ImageReader::open(file)?.with_guessed_format()?)
+fn bad(line: &Line, cause: ImageFileError) -> BadImage {
+    BadImage { line: line.number, cause: pyrograph::Error::Read { path: line.file.clone(), cause } }
 }
 
-fn on_white(picture: &DynamicImage) -> RgbImage {
-    let rgba = picture.to_rgba8();
-    let blend = |channel: u8, alpha: u8| {
-        let (channel, alpha) = (u32::from(channel), u32::from(alpha));
-        ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-    };
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
-        Rgb([r, g, b].map(|channel| blend(channel, alpha)))
-    })
+/// The values of an image's channels, one after the other, in -1 ..= 1.
+fn values(image: &RgbImage) -> impl Iterator<Item = f32> {
+    (0..3).flat_map(|channel| image.pixels().map(move |pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0))
 }
 
 /// The numbers below `count` in random order (Fisher and Yates).

@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use pyrograph_checkpoint::{CheckpointError, OutputError};
 
+use crate::ListError;
+
 /// What goes wrong in training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,6 +56,28 @@ pub enum TrainError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A line of a list of images cannot be used.
+    #[error("{}: line {line}: {cause}", list.display())]
+    List {
+        /// The list.
+        list: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        cause: ListError,
+    },
+    /// Images of a list are missing, broken or too narrow.
+    #[error("{}: {count} of {of} images cannot be used: {}; {}", list.display(), named(bad, *count), ADVICE)]
+    Images {
+        /// The list.
+        list: PathBuf,
+        /// The first of them.
+        bad: Vec<BadImage>,
+        /// How many there are.
+        count: usize,
+        /// How many images the list has.
+        of: usize,
+    },
     /// Pictures or captions cannot be read.
     #[error("{}: {problem}", path.display())]
     Data {
@@ -62,6 +86,26 @@ pub enum TrainError {
         /// What the reader says, with the line.
         problem: String,
     },
+}
+
+/// An image of a list that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {cause}")]
+pub struct BadImage {
+    /// Its line in the list, counted from 1.
+    pub line: usize,
+    /// The file, and why it cannot be used.
+    pub cause: pyrograph::Error,
+}
+
+const ADVICE: &str = "replace the files, or delete their lines to go on without them";
+
+fn named(bad: &[BadImage], count: usize) -> String {
+    let mut named: Vec<String> = bad.iter().map(BadImage::to_string).collect();
+    if count > named.len() {
+        named.push(format!("and {} more", count - named.len()));
+    }
+    named.join(", ")
 }
 
 impl TrainError {

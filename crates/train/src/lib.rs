@@ -31,6 +31,7 @@ mod error;
 mod evaluation;
 mod folder;
 mod gradient_clipping;
+mod image_list;
 mod reconstruction;
 mod run_folder;
 mod runs;
@@ -44,11 +45,12 @@ pub use dataset::{Batch, Dataset};
 pub use denoising::{Weighting, denoising_loss};
 pub use discriminator::PatchDiscriminator;
 pub use ema::Ema;
-pub use error::TrainError;
+pub use error::{BadImage, TrainError};
 pub use evaluation::{
     SceneJudge, Verdict, bits_per_dimension, peak_signal_to_noise, reconstruction, structural_similarity,
 };
 pub use gradient_clipping::clip_gradients;
+pub use image_list::ListError;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
 pub use run_folder::RunFolder;
 pub use runs::{

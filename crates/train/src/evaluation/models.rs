@@ -35,7 +35,7 @@ pub fn reconstruction(
     for number in 0..count {
         let image = data.images(&[number], false, device.tensors())?;
         let decoded = model.decode(model.encode(image).mode());
-        let (picture, decoded) = (data.picture(number)?, grid(decoded, 1));
+        let (picture, decoded) = (data.image(number)?, grid(decoded, 1));
         sums[0] += peak_signal_to_noise(&picture, &decoded);
         sums[1] += structural_similarity(&picture, &decoded);
     }

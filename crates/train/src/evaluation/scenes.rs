@@ -46,7 +46,7 @@ impl SceneJudge {
         let mut judge = Self { grounds: BTreeMap::new(), drawings: Vec::new() };
         let mut sums: BTreeMap<String, ([f64; 3], f64)> = BTreeMap::new();
         for number in 0..drawings.len() {
-            let picture = drawings.picture(number)?;
+            let picture = drawings.image(number)?;
             let (object, background) =
                 (drawings.text_label(number, "object")?, drawings.text_label(number, "background")?);
             let (sum, count) = sums.entry(background.to_owned()).or_default();

@@ -12,7 +12,7 @@ use crate::{Dataset, TimestepSampler, TrainError, TrainerConfig, Weighting};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A folder with pictures and `captions.jsonl` or `metadata.jsonl`.
+    /// A folder with images and their list, see [`Dataset`].
     pub folder: PathBuf,
     /// Width and height that pictures are cut and scaled to, in pixels.
     pub size: u32,
@@ -32,11 +32,11 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
-    pub(crate) fn open(&self) -> Result<Dataset, TrainError> {
+    pub(crate) fn open(&self, progress: impl Fn(usize, usize) + Sync) -> Result<Dataset, TrainError> {
         if self.batch_size == 0 || self.size == 0 {
             return Err(TrainError::config("data", "`batch_size` and `size` must be positive"));
         }
-        let dataset = Dataset::open(&self.folder, self.size)?;
+        let dataset = Dataset::open_with(&self.folder, self.size, progress)?;
         let dataset = if self.random_crop { dataset.with_random_crops() } else { dataset };
         Ok(if self.mirror { dataset.with_mirroring() } else { dataset })
     }

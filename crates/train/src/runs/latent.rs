@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::captions::{CaptionTokenizer, hidden_states};
 use super::diffusers::{write_json, write_model};
-use super::latents::Latents;
+use super::latents::{LatentBatch, Latents};
 use super::start::Parts;
 use super::{DenoisingConfig, RunConfig, Task};
 use crate::folder::replace_folder;
@@ -99,8 +99,11 @@ pub struct LatentTask {
 const COLUMNS: usize = 8;
 
 /// The autoencoder stays as it is.
-fn autoencoder(config: &LatentTaskConfig, device: &Device) -> Result<(Component, AutoencoderKl), TrainError> {
-    let component = super::start::autoencoder(&config.start)?;
+fn autoencoder(
+    config: &RunConfig<LatentTaskConfig>,
+    device: &Device,
+) -> Result<(Component, AutoencoderKl), TrainError> {
+    let component = super::start::autoencoder(&config.task.start)?;
     let wrong = |problem: String| TrainError::config("autoencoder", problem);
     let parsed: pyrograph_autoencoder::AutoencoderKlConfig =
         Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
@@ -111,8 +114,8 @@ fn autoencoder(config: &LatentTaskConfig, device: &Device) -> Result<(Component,
 
 impl Task for LatentTask {
     type Model = Conditioned;
-    /// Captions as tokens, and the numbers of the latents.
-    type Batch = (Vec<Vec<u32>>, Vec<usize>);
+    /// Captions as tokens, and the distributions of the latents.
+    type Batch = (Vec<Vec<u32>>, LatentBatch);
     type Config = LatentTaskConfig;
 
     /// Encodes all pictures unless an earlier run has.
@@ -129,9 +132,9 @@ impl Task for LatentTask {
         let schedule = SchedulerConfig::from_json(&config.task.scheduler.to_string());
         let diffusion = schedule.and_then(|schedule| Diffusion::new(&schedule.with_pipeline_defaults()));
         let diffusion = diffusion.map_err(|error| TrainError::config("scheduler", error.to_string()))?;
-        let (component, autoencoder) = autoencoder(&config.task, device)?;
+        let (component, autoencoder) = autoencoder(&config, device)?;
         let folder = &config.output.folder;
-        let latents = Latents::cached(folder, &dataset, &autoencoder, component.weights.as_ref(), device.tensors())?;
+        let latents = Latents::cached(folder, &dataset, &autoencoder, &component, device.tensors())?;
         let channels = config.task.unet["in_channels"].as_u64().unwrap_or(4) as usize;
         if latents.shape[0] != channels {
             let problem = format!("is {channels}, but latents have {} channels", latents.shape[0]);
@@ -143,27 +146,25 @@ impl Task for LatentTask {
 
     fn batch(&self, index: usize) -> Result<Self::Batch, TrainError> {
         let RunConfig { data, trainer, task, .. } = &self.config;
-        let pictures = self.dataset.numbers(index, data.batch_size, trainer.seed);
+        let images = self.dataset.numbers(index, data.batch_size, trainer.seed);
         let mut generator = trainer.generator_of_data(index);
         let draws = generator.rand(data.batch_size).into_iter().map(f64::from);
-        let shown = |(&picture, draw): (&usize, f64)| {
-            if draw < task.denoising.caption_dropout { "" } else { self.dataset.caption(picture) }
+        let shown = |(&image, draw): (&usize, f64)| {
+            if draw < task.denoising.caption_dropout { "" } else { self.dataset.caption(image) }
         };
-        let captions: Vec<&str> = pictures.iter().zip(draws).map(shown).collect();
+        let captions: Vec<&str> = images.iter().zip(draws).map(shown).collect();
         let captions = self.tokenizer.encode_some(&captions, data.caption_tag_dropout, &mut generator)?;
         let mirrored = generator.rand(data.batch_size).into_iter().map(|draw| data.mirror && draw < 0.5);
-        let variants = pictures.into_iter().zip(mirrored);
-        Ok((
-            captions,
-            variants.map(|(picture, mirrored)| picture + usize::from(mirrored) * self.dataset.len()).collect(),
-        ))
+        let variants = images.into_iter().zip(mirrored);
+        let variants = variants.map(|(image, mirrored)| image + usize::from(mirrored) * self.dataset.len());
+        Ok((captions, self.latents.read(&variants.collect::<Vec<_>>())?))
     }
 
-    fn loss(&mut self, model: &Conditioned, (captions, numbers): Self::Batch, generator: &mut Generator) -> Tensor<1> {
+    fn loss(&mut self, model: &Conditioned, (captions, latents): Self::Batch, generator: &mut Generator) -> Tensor<1> {
         let (settings, device) = (&self.config.task.denoising, model.unet.conv_in.weight.device());
         let text = hidden_states(&model.text_encoder, &captions); // [batch, tokens, width]
-        let original = self.latents.draw(&numbers, generator, &device); // [batch, channels, height, width]
-        let timesteps = settings.timesteps.draw(numbers.len(), self.diffusion.steps(), generator);
+        let original = latents.draw(generator, &device); // [batch, channels, height, width]
+        let timesteps = settings.timesteps.draw(captions.len(), self.diffusion.steps(), generator);
         let noise = generator.randn_tensor(original.dims(), &device);
         let predict = |noisy, times: &[f64]| model.unet.forward(noisy, times, text);
         denoising_loss(&self.diffusion, settings.weighting(), predict, original, noise, &timesteps).mean()

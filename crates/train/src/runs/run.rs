@@ -146,10 +146,22 @@ impl<T: Task> TaskRun<T> {
     /// # Errors
     /// When the data or a checkpoint cannot be read, or the configuration describes no such model.
     pub fn new(config: RunConfig<T::Config>, device: &Device) -> Result<Self, TrainError> {
+        Self::open(config, device, |_, _| {})
+    }
+
+    /// The same; `progress` is called with the number of images that have been checked and of all images.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn open(
+        config: RunConfig<T::Config>,
+        device: &Device,
+        progress: impl Fn(usize, usize) + Sync,
+    ) -> Result<Self, TrainError> {
         let (trainer_config, output, data) = (config.trainer.clone(), config.output.clone(), config.data.clone());
         let configuration = config.to_json();
         trainer_config.device(device).seed(trainer_config.seed);
-        let (task, model) = T::open(config, data.open()?, device)?;
+        let (task, model) = T::open(config, data.open(progress)?, device)?;
         let trainer = Trainer::new(model.materialize(), trainer_config.clone());
         Ok(Self { task, trainer, trainer_config, output, data, configuration })
     }
