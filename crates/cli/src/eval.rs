@@ -3,8 +3,9 @@
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use image::RgbImage;
 use pyrograph::{Clip, Device, LoadOptions, Location, Output, Picture, Request, StableDiffusion};
 use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     clip: Option<PathBuf>,
     /// Pictures of each folder
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     count: usize,
     /// Denoising steps
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -169,7 +170,6 @@ impl<'a> Examiner<'a> {
         mut picture: impl FnMut(usize) -> anyhow::Result<RgbImage>,
     ) -> anyhow::Result<Scores> {
         let count = self.arguments.count.min(data.len());
-        ensure!(count > 0, "--count must be positive");
         let mut scores = Scores::default();
         let bar = progress::pictures(count);
         for index in 0..count {

@@ -11,8 +11,8 @@ use pyrograph_train::{
     read_table,
 };
 
-use crate::{interrupts, progress};
 use crate::session::Session;
+use crate::{interrupts, progress};
 
 /// The options of `train`.
 #[derive(Debug, Args)]
@@ -141,7 +141,7 @@ impl Arguments {
             ("output.folder", self.output.as_ref().map(quoted)),
             ("trainer.steps", self.steps.map(|steps| steps.to_string())),
             ("data.batch_size", self.batch_size.map(|size| size.to_string())),
-            ("trainer.learning_rate", self.learning_rate.map(|rate| format!("{rate:?}"))),
+            ("trainer.learning_rate", self.learning_rate.map(|rate| toml::Value::from(rate).to_string())),
             ("trainer.seed", self.seed.map(|seed| seed.to_string())),
             ("trainer.gradient_checkpointing", self.gradient_checkpointing.then(|| "true".to_owned())),
         ];

@@ -68,8 +68,9 @@ impl Dataset {
     /// Reads the list only; an image that cannot be used is found when it is needed.
     ///
     /// # Errors
-    /// [`TrainError::List`]
+    /// [`TrainError::List`], and [`TrainError::OutOfBounds`] for the size.
     pub fn open_unchecked(folder: &Path, size: u32) -> Result<Self, TrainError> {
+        crate::runs::size("size", size)?;
         let ImageList { path: list, lines } = ImageList::read(folder)?;
         Ok(Self { list, lines, size, mirror: false, random_crop: false })
     }

@@ -56,6 +56,16 @@ pub enum TrainError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A number of a run's file makes no sense.
+    #[error("{key}: is {value}; {expected} is expected")]
+    OutOfBounds {
+        /// Table and key, such as `data.size`.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The bounds.
+        expected: String,
+    },
     /// A line of a list of images cannot be used.
     #[error("{}: line {line}: {cause}", list.display())]
     List {

@@ -54,9 +54,10 @@ pub use image_list::ListError;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
 pub use run_folder::RunFolder;
 pub use runs::{
-    AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, ClipStartConfig, ClipTask, ClipTaskConfig, Conditioned,
-    DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask, LatentTaskConfig,
-    OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig, read_table, tile,
+    AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, Bounds, ClipStartConfig, ClipTask, ClipTaskConfig,
+    Conditioned, DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask,
+    LatentTaskConfig, OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig,
+    read_table, tile,
 };
 pub use timesteps::{ImportanceSampler, TimestepSampler};
 pub use trainer::{Trainer, TrainerConfig};

@@ -240,6 +240,15 @@ fn long_images_are_cropped_before_they_are_scaled() {
 }
 
 #[test]
+fn sizes_out_of_bounds_are_refused() {
+    let folder = folder(1, "captions.jsonl");
+    for size in [0, 8193, u32::MAX] {
+        let error = Dataset::open(folder.path(), size).expect_err("it is no size");
+        assert!(matches!(error, TrainError::OutOfBounds { key: "size", .. }), "{error}");
+    }
+}
+
+#[test]
 fn folders_without_a_list_are_named() {
     let problem = |folder: &Path| Dataset::open(folder, 2).expect_err("it is broken").to_string();
     let whole = folder(2, "captions.jsonl");

@@ -6,12 +6,18 @@ use pyrograph_scheduler::Generator;
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::Deserialize;
 
+use super::reconstruction::WINDOW;
 use super::{peak_signal_to_noise, structural_similarity};
-use crate::runs::{diffusion, grid, no_text};
+use crate::runs::{diffusion, grid, no_text, within};
 use crate::{Dataset, TrainError};
 
 /// Pictures that go through a network at a time.
 const BATCH: usize = 16;
+
+/// Of no image there is no mean.
+fn some(count: usize) -> Result<usize, TrainError> {
+    within("count", count, 1.., "at least 1").map(|()| count)
+}
 
 /// How close the first `count` pictures are to what an autoencoder makes of them: the mean
 /// [`peak_signal_to_noise`] in decibels, and the mean [`structural_similarity`].
@@ -31,7 +37,8 @@ pub fn reconstruction(
     let mut model: AutoencoderKl = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
     let mut sums = [0.0; 2];
-    let count = count.min(data.len());
+    let count = some(count)?.min(data.len());
+    within("size", data.size(), WINDOW.., "at least 11 pixels, the window of the structural similarity,")?;
     for number in 0..count {
         let image = data.images(&[number], false, device.tensors())?;
         let decoded = model.decode(model.encode(image).mode());
@@ -57,7 +64,7 @@ pub fn bits_per_dimension(folder: &Location, data: &Dataset, count: usize, devic
     let scheduler = folder.join("scheduler/scheduler_config.json").read_json();
     let diffusion = diffusion(&scheduler.map_err(|error| failed(error.to_string()))?)?;
     let mut generator = Generator::new(0);
-    let (mut sum, count) = (0.0, count.min(data.len()));
+    let (mut sum, count) = (0.0, some(count)?.min(data.len()));
     for first in (0..count).step_by(BATCH) {
         let numbers: Vec<usize> = (first..count.min(first + BATCH)).collect();
         let original = data.images(&numbers, false, device.tensors())?;

@@ -7,6 +7,8 @@ pub fn peak_signal_to_noise(a: &RgbImage, b: &RgbImage) -> f64 {
     10.0 * (255.0 * 255.0 / error).log10()
 }
 
+/// Width and height of the window, in pixels.
+pub(super) const WINDOW: u32 = 2 * RADIUS as u32 + 1;
 /// Half the width of the window, beyond which its weights are nothing.
 const RADIUS: usize = 5;
 /// The deviation of its weights, in pixels.
@@ -22,7 +24,7 @@ const C2: f64 = 58.5225;
 /// When the pictures differ in size or are smaller than the window.
 pub fn structural_similarity(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions(), "the pictures differ in size");
-    assert!(a.width().min(a.height()) as usize > 2 * RADIUS, "the pictures are smaller than the window");
+    assert!(a.width().min(a.height()) >= WINDOW, "the pictures are smaller than the window");
     (0..3).map(|channel| of_planes(&Plane::of(a, channel), &Plane::of(b, channel))).sum::<f64>() / 3.0
 }
 

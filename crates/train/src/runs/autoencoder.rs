@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::diffusers::write_model;
 use super::pictures::above;
-use super::{RunConfig, Task};
+use super::{RunConfig, Task, multiple, within};
 use crate::folder::replace_folder;
 use crate::{AutoencoderLoss, Dataset, PatchDiscriminator, TrainError, Trainer};
 
@@ -138,7 +138,14 @@ impl Task for AutoencoderTask {
             model.encoder = model.encoder.no_grad();
             model.quant_conv = model.quant_conv.map(Module::no_grad);
         }
+        multiple("data.size", config.data.size as usize, model_config.downsampling())?;
         let AdversarialConfig { factor, channels, halvings, .. } = task.adversarial;
+        if factor > 0.0 {
+            // Of two pixels each way the last convolution leaves one.
+            let most = config.data.size.ilog2().saturating_sub(1) as usize;
+            let expected = format!("1 to {most} for images of {} pixels", config.data.size);
+            within("adversarial.halvings", halvings, 1..=most, &expected)?;
+        }
         let discriminator = || PatchDiscriminator::new(channels, halvings, &autodiff).materialize();
         let discriminator = (factor > 0.0).then(|| Trainer::new(discriminator(), config.trainer.clone()));
         let device = device.clone();

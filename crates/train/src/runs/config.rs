@@ -33,9 +33,6 @@ pub struct DataConfig {
 
 impl DataConfig {
     pub(crate) fn open(&self, progress: impl Fn(usize, usize) + Sync) -> Result<Dataset, TrainError> {
-        if self.batch_size == 0 || self.size == 0 {
-            return Err(TrainError::config("data", "`batch_size` and `size` must be positive"));
-        }
         let dataset = Dataset::open_with(&self.folder, self.size, progress)?;
         let dataset = if self.random_crop { dataset.with_random_crops() } else { dataset };
         Ok(if self.mirror { dataset.with_mirroring() } else { dataset })

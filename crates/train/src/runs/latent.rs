@@ -19,7 +19,7 @@ use super::captions::{CaptionTokenizer, hidden_states};
 use super::diffusers::{write_json, write_model};
 use super::latents::{LatentBatch, Latents};
 use super::start::Parts;
-use super::{DenoisingConfig, RunConfig, Task};
+use super::{DenoisingConfig, RunConfig, Task, multiple};
 use crate::folder::replace_folder;
 use crate::{Dataset, TrainError, denoising_loss};
 
@@ -107,6 +107,7 @@ fn autoencoder(
     let wrong = |problem: String| TrainError::config("autoencoder", problem);
     let parsed: pyrograph_autoencoder::AutoencoderKlConfig =
         Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+    multiple("data.size", config.data.size as usize, parsed.downsampling())?;
     let mut model = parsed.init(device.tensors()).map_err(|error| wrong(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| wrong(error.to_string()))?;
     Ok((component, model))

@@ -1,6 +1,7 @@
 //! Whole runs of training, each described by one TOML file: what the program's `train` command carries out.
 
 mod autoencoder;
+mod bounds;
 mod captions;
 mod changes;
 mod clip;
@@ -15,6 +16,8 @@ mod start;
 mod vq;
 
 pub use autoencoder::{AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, StartConfig};
+pub use bounds::Bounds;
+pub(crate) use bounds::{multiple, size, within};
 pub use clip::{ClipStartConfig, ClipTask, ClipTaskConfig};
 pub use config::{DataConfig, DenoisingConfig, OutputConfig, RunConfig, read_table};
 pub use ddpm::{DdpmTask, DdpmTaskConfig};

@@ -10,7 +10,7 @@ use pyrograph_scheduler::Generator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{DataConfig, OutputConfig, RunConfig, changes};
+use super::{Bounds, DataConfig, OutputConfig, RunConfig, changes};
 use crate::{Dataset, TrainError, Trainer, TrainerConfig};
 
 /// One kind of model: what a batch is, what is lost by it, and what is shown and written of the model.
@@ -20,7 +20,7 @@ pub trait Task: Sized {
     /// What its loss is computed from.
     type Batch;
     /// The tables of the run's file that are this task's own.
-    type Config: DeserializeOwned + Serialize;
+    type Config: Bounds + DeserializeOwned + Serialize;
 
     /// Makes or loads the model on the device with autodiff that the trainer's configuration gives.
     ///
@@ -144,7 +144,8 @@ impl<T: Task> TaskRun<T> {
     /// Opens the data and the model.
     ///
     /// # Errors
-    /// When the data or a checkpoint cannot be read, or the configuration describes no such model.
+    /// When a number of the configuration is out of bounds, the data or a checkpoint cannot be read, or the configuration
+    /// describes no such model.
     pub fn new(config: RunConfig<T::Config>, device: &Device) -> Result<Self, TrainError> {
         Self::open(config, device, |_, _| {})
     }
@@ -158,6 +159,7 @@ impl<T: Task> TaskRun<T> {
         device: &Device,
         progress: impl Fn(usize, usize) + Sync,
     ) -> Result<Self, TrainError> {
+        config.check()?;
         let (trainer_config, output, data) = (config.trainer.clone(), config.output.clone(), config.data.clone());
         let configuration = config.to_json();
         trainer_config.device(device).seed(trainer_config.seed);

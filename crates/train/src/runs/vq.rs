@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::diffusers::write_model;
 use super::pictures::above;
-use super::{RunConfig, Task};
+use super::{RunConfig, Task, multiple};
 use crate::folder::replace_folder;
 use crate::{AutoencoderLoss, CodebookMeans, Dataset, TrainError, Trainer};
 
@@ -67,6 +67,7 @@ impl Task for VqTask {
         let wrong = |problem: String| TrainError::config("model", problem);
         let model_config: VqModelConfig = Deserialize::deserialize(&config.task.model)
             .map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+        multiple("data.size", config.data.size as usize, model_config.shared.downsampling())?;
         let model = model_config.init(&config.trainer.device(device)).map_err(|error| wrong(error.to_string()))?;
         let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
         let means = CodebookMeans::new(&model.quantize, decay);
