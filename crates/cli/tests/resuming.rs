@@ -211,6 +211,15 @@ fn a_folder_has_one_run_at_a_time() {
     place.succeeds(&["--resume", "--steps", &steps]);
 }
 
+/// A file in the place of the folder; nothing is trained before it is said.
+#[test]
+fn a_folder_that_cannot_be_written_is_said_first() {
+    let place = Workplace::new();
+    fs::remove_file(place.path("data/0.png")).expect("it was there");
+    place.refuses(&["--output", "a run.toml"], &["a run.toml: cannot be written"]);
+    place.refuses(&["--output", "a run.toml/run"], &["a run.toml/run: cannot be written"]);
+}
+
 #[test]
 fn a_changed_configuration_is_refused_unless_it_is_asked_for() {
     let place = Workplace::new();

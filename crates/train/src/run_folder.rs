@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use pyrograph_checkpoint::{Output, disk};
+use pyrograph_checkpoint::{Output, OutputError, disk};
 
 use crate::TrainError;
 use crate::folder::recover_folder;
@@ -30,9 +30,9 @@ impl RunFolder {
     /// Makes the folder unless it is there, locks it, and removes what a killed run left unfinished.
     ///
     /// # Errors
-    /// [`TrainError::Locked`] while another run writes to the folder, [`TrainError::Checkpoint`] when it cannot be written.
+    /// [`TrainError::Locked`] while another run writes to the folder, [`TrainError::Output`] when it cannot be written.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
-        let failed = |error: io::Error| TrainError::checkpoint(path, error);
+        let failed = |cause: io::Error| TrainError::Output(OutputError::Io { path: path.to_owned(), cause });
         disk::create_folder(path).map_err(failed)?;
         let file = path.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(file).map_err(failed)?;
