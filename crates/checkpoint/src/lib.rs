@@ -6,6 +6,7 @@
 //! towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
 //!
 //! [`Output`] is the way in which files are written: whole or not at all.
+//! [`OnDemand`] names the files that are still to be fetched, where there is a server instead of a disk.
 //!
 //! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
 //! without ever calling what they name.
@@ -26,6 +27,7 @@ mod ldm;
 mod load;
 mod location;
 mod note;
+mod on_demand;
 mod output;
 mod parameter_path;
 mod pickle;
@@ -48,6 +50,7 @@ pub use latents::read_latents;
 pub use load::{LoadReport, load};
 pub use location::{Location, Source, Storage};
 pub use note::Note;
+pub use on_demand::{Attempt, OnDemand};
 pub use output::{Output, OutputError};
 pub use pickle::PickleFile;
 pub use safetensors_file::SafetensorsFile;

@@ -43,8 +43,8 @@ pub use error::Error;
 pub use image_file::{ImageFileError, decode_image, read_image};
 pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{
-    Checkpoint, CheckpointError, Defaults, Location, Note, Output, OutputError, Source, Storage, read_latents,
-    save_tensors, write_tensors,
+    Attempt, Checkpoint, CheckpointError, Defaults, Location, Note, OnDemand, Output, OutputError, Source, Storage,
+    read_latents, save_tensors, write_tensors,
 };
 pub use pyrograph_scheduler::{Algorithm, PredictionType, SchedulerError, SigmaSchedule};
 pub use request::{Canvas, Guidance, Request, Sampling};

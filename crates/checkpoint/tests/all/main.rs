@@ -6,6 +6,7 @@ mod configurations;
 mod folders;
 mod latents;
 mod loading;
+mod on_demand;
 mod outputs;
 mod pickles;
 mod safetensors_files;
