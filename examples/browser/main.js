@@ -56,6 +56,7 @@ async function load(signal) {
   loaded = { source: undefined, model: undefined };
   say("Starting …");
   const onProgress = ({ stage, loaded, total }) => {
+    if (stage === "wait") return say("Waiting for another tab that stores this model, or for the server …");
     const verb = { download: "Downloading", check: "Checking", load: "Loading" }[stage];
     say(`${verb} the model: ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded / total);
   };

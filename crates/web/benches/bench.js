@@ -4,7 +4,8 @@
  */
 
 import { relative, resolve } from "node:path";
-import { launch, root, serve } from "../tests/browser.js";
+import { launch } from "../tests/browser.js";
+import { root, serve } from "../tests/server.js";
 
 const MODELS = {
   tiny: { calls: 15, shapes: { sample: [1, 16, 8, 8], encoder_hidden_states: [1, 24, 128] } },

@@ -4,7 +4,8 @@
  */
 
 import { relative, resolve } from "node:path";
-import { launch, root, serve } from "../tests/browser.js";
+import { launch } from "../tests/browser.js";
+import { root, serve } from "../tests/server.js";
 
 const server = await serve();
 const browser = await launch();

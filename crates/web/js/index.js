@@ -1,4 +1,10 @@
+import { WorkerCalls } from "./calls.js";
+import { resolve } from "./url.js";
+
 export { removeStoredModel, storedModels } from "./storage.js";
+
+/** For so many milliseconds a worker may delete what it has stored by half, when loading is given up. */
+const CLEANING_TIME = 2000;
 
 /** Stable Diffusion in a worker. `index.d.ts` describes it. */
 export class StableDiffusion {
@@ -11,12 +17,16 @@ export class StableDiffusion {
   }
 
   static async load(source, options = {}) {
-    const { onProgress, signal, ...request } = options;
+    const { onProgress, signal, name, ...request } = options;
+    signal?.throwIfAborted();
+    const parameters = { source: transferable(source), name, request };
+    if (typeof parameters.source === "string") askToKeep();
     const calls = new WorkerCalls();
     try {
-      const loaded = await calls.call("load", { source: transferable(source), request }, signal, onProgress);
+      const loaded = await calls.call("load", parameters, signal, onProgress);
       return new StableDiffusion(calls, loaded);
     } catch (error) {
+      await calls.idle(CLEANING_TIME);
       calls.end();
       throw error;
     }
@@ -24,8 +34,9 @@ export class StableDiffusion {
 
   async generate({ onStep, signal, ...request }) {
     const seed = request.seed >= 0 ? request.seed : crypto.getRandomValues(new Uint32Array(1))[0];
-    const picture = await this.#calls.call("generate", { ...request, seed }, signal, onStep);
-    return { ...picture, seed };
+    const made = await this.#calls.call("generate", { ...request, seed }, signal, onStep);
+    const images = made.map((image, index) => ({ ...image, seed: seed + index }));
+    return { ...images[0], images };
   }
 
   get usable() {
@@ -39,55 +50,13 @@ export class StableDiffusion {
 
 /** A source that can be sent to a worker. */
 function transferable(source) {
-  if (typeof source === "string" || source instanceof URL) {
-    return new URL(source, document.baseURI).href;
-  }
+  if (typeof source === "string" || source instanceof URL) return resolve(source).href;
   return source instanceof File ? [source] : [...source];
 }
 
-const BROKEN = "the computation broke off, most likely for want of memory: load the model again, and try a smaller picture";
+let asked;
 
-/** Calls of functions in a worker, each with events until its result. */
-class WorkerCalls {
-  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  #pending = new Map();
-  #next = 0;
-  /** Why there can be no more calls. */
-  failure;
-
-  constructor() {
-    this.#worker.onmessage = ({ data: { id, event, result, error } }) => {
-      const call = this.#pending.get(id);
-      if (event !== undefined) call?.onEvent?.(event);
-      else if (error !== undefined) call?.reject(Object.assign(new Error(error.message), { name: error.name }));
-      else call?.resolve(result);
-    };
-    // WebAssembly that has failed once cannot go on.
-    this.#worker.onerror = ({ message }) => this.#end(message ? `${BROKEN} (${message})` : "the worker cannot be started");
-  }
-
-  call(name, parameters, signal, onEvent) {
-    signal?.throwIfAborted();
-    if (this.failure) return Promise.reject(this.failure);
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#worker.postMessage({ cancel: id });
-        reject(signal.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.#pending.set(id, { resolve, reject, onEvent });
-      this.#worker.postMessage({ id, name, parameters });
-    }).finally(() => this.#pending.delete(id));
-  }
-
-  end() {
-    this.#end("the model was disposed of");
-  }
-
-  #end(reason) {
-    this.#worker.terminate();
-    this.failure ??= new Error(reason);
-    for (const { reject } of this.#pending.values()) reject(this.failure);
-  }
+/** Asks once that the browser does not clear the storage when the disk fills; only pages may ask. */
+function askToKeep() {
+  asked ??= navigator.storage?.persist?.().catch(() => false);
 }

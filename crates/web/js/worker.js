@@ -1,5 +1,7 @@
-import init, { Model } from "./pyrograph_web.js";
-import { SINGLE_FILE, localFiles, remoteFiles } from "./files.js";
+import init, { Loader, OpenCheckpoint } from "./pyrograph_web.js";
+import { openLocal } from "./files.js";
+import { pageMessage } from "./messages.js";
+import { openRemote } from "./remote.js";
 import { totalSize } from "./storage.js";
 
 /** The functions that the page calls; each may send events before its result. */
@@ -20,15 +22,42 @@ onmessage = ({ data: { id, name, parameters, cancel } }) => {
   queue = queue
     .then(() => functions[name](parameters, (event) => postMessage({ id, event }), controller.signal))
     .then((result) => postMessage({ id, result }))
-    .catch((error) => postMessage({ id, error: { name: error?.name ?? "Error", message: String(error?.message ?? error) } }))
+    .catch((error) => postMessage({ id, error: plain(error) }))
     .finally(() => running.delete(id));
 };
 
-async function load({ source, request }, report, signal) {
+/** What the page needs of an error, as a message can carry it. */
+function plain(error) {
+  const { name = "Error", needed, available } = error ?? {};
+  return { name, message: pageMessage(String(error?.message ?? error)), needed, available };
+}
+
+async function load({ source, name, request }, report, signal) {
   await init();
-  const remote = typeof source === "string";
-  const files = remote ? await remoteFiles(source, report, signal) : localFiles(source);
+  const loader = await Loader.start(json(request)); // before anything is fetched
   signal.throwIfAborted();
+  const open = (name, isFolder, find) => OpenCheckpoint.open(name, isFolder, find);
+  const opened = typeof source === "string" ? await openRemote(source, open, report, signal) : await openLocal(source, open);
+  signal.throwIfAborted();
+  reportReading(opened.files, report);
+  try {
+    model = loader.load(opened.checkpoint, name ?? opened.name);
+  } catch (error) {
+    if (error.name === "ModelError") await opened.forget();
+    throw error;
+  }
+  return { device: model.device, notes: model.notes };
+}
+
+/** JSON, which would turn a number that is none into nothing. */
+function json(request) {
+  return JSON.stringify(request, (field, value) => {
+    if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError(`${field}: must be a finite number, not ${value}`);
+    return value;
+  });
+}
+
+function reportReading(files, report) {
   const total = totalSize(files);
   let loaded = 0;
   for (const file of files) {
@@ -37,15 +66,6 @@ async function load({ source, request }, report, signal) {
       report({ stage: "load", loaded, total });
     };
   }
-  const name = request.name ?? modelName(remote ? new URL(source).pathname : files[0].path);
-  model = await Model.load(files, JSON.stringify({ ...request, name }));
-  return { device: model.device, notes: model.notes };
-}
-
-/** The last part of a path that is no extension. */
-function modelName(path) {
-  const parts = decodeURIComponent(path).split("/").filter(Boolean);
-  return (parts.at(-1) ?? "model").replace(SINGLE_FILE, "");
 }
 
 async function generate({ previewEvery = 0, ...request }, report, signal) {
@@ -55,9 +75,11 @@ async function generate({ previewEvery = 0, ...request }, report, signal) {
     return !signal.aborted;
   };
   signal.throwIfAborted();
-  const image = await model.generate(JSON.stringify(request), previewEvery, onStep);
+  const images = await model.generate(json(request), previewEvery, onStep);
   signal.throwIfAborted();
-  const picture = { blob: new Blob([image.png], { type: "image/png" }), parameters: image.parameters };
-  image.free();
-  return picture;
+  return images.map((image) => {
+    const copy = { blob: new Blob([image.png], { type: "image/png" }), parameters: image.parameters };
+    image.free();
+    return copy;
+  });
 }

@@ -1,70 +1,64 @@
-//! Files that JavaScript reads.
+//! The files of a checkpoint, which JavaScript finds.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 
-use pyrograph::{Source, Storage};
+use js_sys::{Function, Promise};
+use pyrograph::{Attempt, Checkpoint, OnDemand, Source};
 use send_wrapper::SendWrapper;
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::error::model_error;
 
 #[wasm_bindgen]
 extern "C" {
-    /// A file of a model: its path inside of it, its size, and a way to read it at any position.
+    /// A file that can be read at any position.
     #[derive(Clone)]
     pub type ModelFile;
 
     #[wasm_bindgen(method, getter)]
-    fn path(file: &ModelFile) -> String;
-
-    #[wasm_bindgen(method, getter)]
     fn size(file: &ModelFile) -> f64;
 
-    /// Fills `bytes` from a position on, and says how many there were.
+    /// Fills `bytes` from a position on; returns how many there were.
     #[wasm_bindgen(method, catch)]
     fn read(file: &ModelFile, position: f64, bytes: &mut [u8]) -> Result<f64, JsValue>;
 }
 
-/// The files of a model by their paths. JavaScript's objects never leave the worker's one thread.
-pub(crate) struct ModelFiles(HashMap<PathBuf, SendWrapper<ModelFile>>);
+/// A checkpoint whose configurations and headers have been read.
+#[derive(Debug)]
+#[wasm_bindgen]
+pub struct OpenCheckpoint(pub(crate) Checkpoint);
 
-impl ModelFiles {
-    pub(crate) fn new(files: Vec<ModelFile>) -> Self {
-        Self(files.into_iter().map(|file| (PathBuf::from(file.path()), SendWrapper::new(file))).collect())
-    }
-
-    /// Where the model is: the one file, or the folder of all files.
-    pub(crate) fn root(&self) -> PathBuf {
-        match self.0.keys().collect::<Vec<_>>().as_slice() {
-            [file] => PathBuf::from(file),
-            _ => PathBuf::new(),
+#[wasm_bindgen]
+impl OpenCheckpoint {
+    /// Opens a diffusers folder or a single file, which error messages call `name`. `find(path)` is called for one file after the other, with
+    /// its path in the folder, or `""` for a single file; it returns, or resolves to, a `ModelFile`, or `undefined` where there is none.
+    ///
+    /// # Errors
+    /// When a file is missing, broken, or of another kind of model (a `ModelError`), and when `find` fails.
+    pub async fn open(name: &str, is_folder: bool, find: &Function) -> Result<Self, JsValue> {
+        let files = if is_folder { OnDemand::folder(name) } else { OnDemand::file(name) };
+        loop {
+            let path = match files.attempt(Checkpoint::open).map_err(|error| model_error(error.into()))? {
+                Attempt::Done(checkpoint) => return Ok(Self(checkpoint)),
+                Attempt::Needs(path) => path,
+            };
+            let answer = find.call1(&JsValue::NULL, &path.to_string_lossy().as_ref().into())?;
+            match JsFuture::from(Promise::resolve(&answer)).await? {
+                absent if absent.is_undefined() => files.absent(&path),
+                file => {
+                    let file = SendWrapper::new(file.unchecked_into::<ModelFile>());
+                    files.found(&path, move || {
+                        Ok(Box::new(Reader { file: file.clone(), position: 0 }) as Box<dyn Source>)
+                    });
+                }
+            }
         }
     }
 }
 
-impl Storage for ModelFiles {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
-        let file = self.0.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(Reader { file, position: 0 }))
-    }
-
-    fn is_file(&self, path: &Path) -> bool {
-        self.0.contains_key(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        !self.is_file(path) && self.0.keys().any(|file| file.starts_with(path))
-    }
-}
-
-impl fmt::Debug for ModelFiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
+/// JavaScript's objects never leave the worker's one thread.
 struct Reader {
     file: SendWrapper<ModelFile>,
     position: u64,

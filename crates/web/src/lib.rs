@@ -5,6 +5,7 @@
 
 #![cfg(target_family = "wasm")]
 
+mod error;
 mod files;
 mod model;
 mod request;

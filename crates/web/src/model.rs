@@ -1,16 +1,46 @@
 //! A model, and what it makes.
 
-use std::sync::Arc;
-
 use js_sys::{Function, Promise};
-use pyrograph::{Checkpoint, Device, Location, Picture, Request, StableDiffusion, device_async};
+use pyrograph::{Device, LoadOptions, Picture, Request, StableDiffusion, device_async};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use crate::files::{ModelFile, ModelFiles};
-use crate::request::{DeviceName, LoadRequest};
+use crate::error::model_error;
+use crate::files::OpenCheckpoint;
+use crate::request::LoadRequest;
+
+/// A device, and how a model is to be loaded to it.
+#[derive(Debug)]
+#[wasm_bindgen]
+pub struct Loader {
+    device: Device,
+    options: LoadOptions,
+}
+
+#[wasm_bindgen]
+impl Loader {
+    /// Starts the device, before anything is fetched.
+    ///
+    /// # Errors
+    /// When the request is wrong, or there is no such device.
+    pub async fn start(request: &str) -> Result<Self, JsError> {
+        let request: LoadRequest = parse(request)?;
+        let device = device_async(request.device.name(), request.limits.into()).await?;
+        Ok(Self { options: request.options(&device)?, device })
+    }
+
+    /// Loads a checkpoint one tensor at a time; images say that the model is called `name`.
+    ///
+    /// # Errors
+    /// When a configuration or a tensor is wrong (a `ModelError`), or the device fails.
+    pub fn load(self, checkpoint: OpenCheckpoint, name: &str) -> Result<Model, JsValue> {
+        let Self { device, options } = self;
+        let pipeline = StableDiffusion::from_checkpoint(&checkpoint.0, name, &device, options).map_err(model_error)?;
+        Ok(Model { pipeline, device })
+    }
+}
 
 /// A checkpoint that is loaded to a device.
 #[derive(Debug)]
@@ -22,26 +52,6 @@ pub struct Model {
 
 #[wasm_bindgen]
 impl Model {
-    /// Loads a single file, or the files of a diffusers folder by their paths in it, one tensor at a time.
-    ///
-    /// # Errors
-    /// When there is no such device, or a file is missing, broken, or of another kind of model.
-    pub async fn load(files: Vec<ModelFile>, request: &str) -> Result<Self, JsError> {
-        let request: LoadRequest = parse(request)?;
-        let name = match request.device {
-            DeviceName::Auto => "auto",
-            DeviceName::Webgpu => "wgpu",
-            DeviceName::Cpu => "cpu",
-        };
-        let device = device_async(name, request.limits.into()).await?;
-        let files = ModelFiles::new(files);
-        let root = files.root();
-        let checkpoint = Checkpoint::open(Location::within(Arc::new(files), root))?;
-        let options = request.options(&device);
-        let pipeline = StableDiffusion::from_checkpoint(&checkpoint, &request.name, &device, options)?;
-        Ok(Self { pipeline, device })
-    }
-
     /// The adapter's name, or `cpu`.
     #[wasm_bindgen(getter)]
     pub fn device(&self) -> String {
@@ -54,8 +64,9 @@ impl Model {
         self.pipeline.notes().iter().map(ToString::to_string).collect()
     }
 
-    /// Makes an image. After each step `on_step(index, count, preview)` is called and its result awaited; `preview` is a PNG
-    /// after each `preview_every` steps, never with 0. If the result resolves to `false`, the image is given up.
+    /// Makes the images of a request. After each step `on_step(index, count, preview)` is called and its result awaited; `preview` is a PNG
+    /// of the first image after each `preview_every` steps, never with 0. If the result resolves to `false`, the images are given
+    /// up, and there is none.
     ///
     /// # Errors
     /// When the request does not fit the model, the device fails, or `on_step` does.
@@ -64,7 +75,7 @@ impl Model {
         request: &str,
         preview_every: usize,
         on_step: &Function,
-    ) -> Result<Option<Image>, JsValue> {
+    ) -> Result<Vec<Image>, JsValue> {
         let request: Request = parse(request)?;
         let mut denoising = self.pipeline.denoise(&request).map_err(JsError::from)?;
         while let Some(step) = denoising.step().await {
@@ -78,15 +89,16 @@ impl Model {
             };
             let answer = on_step.call3(&JsValue::NULL, &step.index.into(), &step.count.into(), &preview)?;
             if JsFuture::from(Promise::resolve(&answer)).await?.is_falsy() {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         }
-        let picture = &denoising.images_async().await.map_err(JsError::from)?[0];
-        Ok(Some(Image { png: png(picture)?, parameters: picture.parameters.clone() }))
+        let images = denoising.images_async().await.map_err(JsError::from)?;
+        let image = |image: &Picture| Ok(Image { png: png(image)?, parameters: image.parameters.clone() });
+        images.iter().map(image).collect()
     }
 }
 
-/// A finished picture.
+/// A finished image.
 #[derive(Debug)]
 #[wasm_bindgen(getter_with_clone)]
 pub struct Image {

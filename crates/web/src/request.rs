@@ -1,44 +1,44 @@
 //! How a model is loaded, as JSON.
 
-use pyrograph::{Limits, LoadOptions, PredictionType};
+use pyrograph::{Device, Limits, LoadOptions, PredictionType};
 use serde::Deserialize;
+use wasm_bindgen::JsError;
 
 /// How a model is loaded.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LoadRequest {
-    /// What pictures say the model is called.
-    pub(crate) name: String,
     pub(crate) device: DeviceName,
     pub(crate) limits: LimitsName,
-    pub(crate) dtype: Dtype,
+    dtype: Dtype,
     prediction_type: Option<PredictionType>,
 }
 
-impl Default for LoadRequest {
-    fn default() -> Self {
-        Self {
-            name: "model".to_owned(),
-            device: DeviceName::Auto,
-            limits: LimitsName::Adapter,
-            dtype: Dtype::Auto,
-            prediction_type: None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum DeviceName {
     /// WebGPU where the browser has it on a graphics card, else the CPU.
+    #[default]
     Auto,
     Webgpu,
     Cpu,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+impl DeviceName {
+    /// The name that [`pyrograph::device_async`] takes.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Webgpu => "wgpu",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LimitsName {
+    #[default]
     Adapter,
     WebgpuDefault,
 }
@@ -52,22 +52,31 @@ impl From<LimitsName> for Limits {
     }
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Dtype {
+enum Dtype {
     /// `f16` where the device has it.
+    #[default]
     Auto,
     F32,
     F16,
 }
 
 impl LoadRequest {
-    pub(crate) fn options(&self, device: &pyrograph::Device) -> LoadOptions {
+    /// The options for a device.
+    ///
+    /// # Errors
+    /// When float16 is asked for where there is none; a download is not worth starting then.
+    pub(crate) fn options(&self, device: &Device) -> Result<LoadOptions, JsError> {
         let f16 = match self.dtype {
             Dtype::Auto => device.supports_f16(),
             Dtype::F32 => false,
-            Dtype::F16 => true,
+            Dtype::F16 if device.supports_f16() => true,
+            Dtype::F16 => {
+                let device = device.name();
+                return Err(JsError::new(&format!("dtype: {device} cannot compute in f16; use `f32` or `auto`")));
+            }
         };
-        LoadOptions::default().with_f16(f16).with_prediction_type(self.prediction_type)
+        Ok(LoadOptions::default().with_f16(f16).with_prediction_type(self.prediction_type))
     }
 }

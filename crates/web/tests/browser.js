@@ -1,33 +1,13 @@
-/** What the tests share: a server of the repository's files, a browser, and pictures by the command line. */
+/** What the tests share: a browser, and images by the command line. */
 
 import { execFileSync } from "node:child_process";
-import { createReadStream, mkdtempSync, readFileSync } from "node:fs";
-import { stat } from "node:fs/promises";
-import { createServer } from "node:http";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { extname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { PNG } from "pngjs";
 
-export const root = resolve(import.meta.dirname, "../../..");
-
-const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-
-/** Serves the repository, and remembers what was asked for. */
-export async function serve() {
-  const requests = [];
-  const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace(/\/$/, "/index.html");
-    requests.push(path);
-    const file = join(root, path);
-    const size = await stat(file).then((found) => found.isFile() && found.size, () => false);
-    if (size === false) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream", "content-length": size });
-    createReadStream(file).pipe(response);
-  });
-  await new Promise((done) => server.listen(0, "localhost", done));
-  return { url: `http://localhost:${server.address().port}`, requests, close: () => server.close() };
-}
+import { root } from "./server.js";
 
 const FLAGS = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split(" ");
 

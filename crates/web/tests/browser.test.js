@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { PNG } from "pngjs";
 
-import { commandLine, complaints, difference, launch, root, serve } from "./browser.js";
+import { commandLine, complaints, difference, launch } from "./browser.js";
+import { root, serve } from "./server.js";
 
 const PROMPT = "a red apple on a blue background";
 const REQUEST = { steps: 10, seed: 7, "guidance-scale": 4 };
