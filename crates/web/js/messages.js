@@ -3,9 +3,10 @@
 const OPTION = /(?<![\w/-])--([a-z]+(?:-[a-z]+)*)/g;
 const FIELD = /^[a-z]+(_[a-z]+)+(?=:)/;
 
-/** `--guidance-scale` and `guidance_scale` are `guidanceScale` here. */
+/** `--guidance-scale` and `guidance_scale` are `guidanceScale` here, and the device `wgpu` is `webgpu`. */
 export function pageMessage(message) {
-  return message.replace(OPTION, (_, option) => camelCase(option)).replace(FIELD, camelCase);
+  const named = message.replace(OPTION, (_, option) => camelCase(option)).replace(FIELD, camelCase);
+  return named.replace(/^device `wgpu`/, "device `webgpu`");
 }
 
 function camelCase(name) {

@@ -100,7 +100,7 @@ test("what cannot be is said before anything is fetched", async () => {
   const url = publish();
   server.requests.length = 0;
   for (const [options, message] of [
-    [{ device: "webgpu" }, /WebGPU|adapter|device/],
+    [{ device: "webgpu" }, /^device `webgpu`: /],
     [{ dtype: "f64" }, /f64/],
     [{ colour: "red" }, /colour/],
   ]) {

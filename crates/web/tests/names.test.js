@@ -47,6 +47,7 @@ test("messages name the page's fields and leave files alone", () => {
     ["--guidance-scale: must be a finite number", "guidanceScale: must be a finite number"],
     ["clip_skip: leaves no block", "clipSkip: leaves no block"],
     ["unet produced NaN; try `--dtype f32` (--clip-skip)", "unet produced NaN; try `dtype f32` (clipSkip)"],
+    ["device `wgpu`: there is none", "device `webgpu`: there is none"],
     ["models--someone--tiny-sd: has no model_index.json", "models--someone--tiny-sd: has no model_index.json"],
     ["https://h/--a/my_model: has no vae", "https://h/--a/my_model: has no vae"],
   ]) {
