@@ -1,4 +1,4 @@
-//! File system operations that make outputs last. Each can be made to fail by a test ([`faults`](crate::faults)).
+//! File system operations that make outputs last. Each can be made to fail by a test ([`faults`]).
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
