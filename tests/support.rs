@@ -69,7 +69,7 @@ pub(crate) struct Dump(Arc<dyn Weights>);
 
 impl Dump {
     pub(crate) fn open(name: &str) -> Self {
-        Self(open_weights(&reference(name)).expect("the reference is committed").into())
+        Self(open_weights(&reference(name)).expect("the reference is committed"))
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

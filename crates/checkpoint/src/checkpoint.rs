@@ -1,10 +1,10 @@
-use std::io;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use crate::hash::SingleFile;
 use crate::index::Index;
+use crate::kind::model_folder;
 use crate::{CheckpointError, Component, Defaults, Location, Note, TokenizerSource, Weights, ldm, open_weights};
 
 /// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a schedule and a tokenizer. Nothing but names, shapes and
@@ -28,7 +28,7 @@ pub struct Checkpoint {
     pub notes: Vec<Note>,
     /// Tensors of a single file that nothing uses: averaged weights of the training, and names nobody knows.
     pub unused: Vec<String>,
-    pub(crate) file: Option<Location>,
+    pub(crate) file: Option<SingleFile>,
 }
 
 impl Checkpoint {
@@ -43,10 +43,10 @@ impl Checkpoint {
     pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
         let location = location.into();
         if location.is_dir() {
-            return open_folder(&location);
+            return open_folder(&model_folder(location)?);
         }
-        let checkpoint = Self::from_weights(open_weights(location.clone())?.into())?;
-        Ok(Self { file: Some(location), ..checkpoint })
+        let checkpoint = Self::from_weights(open_weights(location.clone())?)?;
+        Ok(Self { file: Some(SingleFile::new(location)), ..checkpoint })
     }
 
     /// The same for a single file that is opened already, or that is no file.
@@ -57,30 +57,18 @@ impl Checkpoint {
         ldm::open(weights)
     }
 
-    /// The first ten hexadecimal digits of a single file's SHA-256, by which people name models. Reads the whole file; `None`
-    /// for a folder.
+    /// The first ten hexadecimal digits of a single file's SHA-256, by which people name models; `None` for a folder. Reads the
+    /// whole file, when it is called for the first time since the file changed.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn short_hash(&self) -> Result<Option<String>, CheckpointError> {
-        let Some(location) = &self.file else { return Ok(None) };
-        let mut hash = Sha256::new();
-        let mut file = location.open()?;
-        io::copy(&mut file, &mut HashWriter(&mut hash)).map_err(CheckpointError::io(location.path()))?;
-        Ok(Some(hash.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()))
-    }
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
+        self.file().map(SingleFile::short_hash).transpose()
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// The single file that this checkpoint is; `None` for a folder.
+    pub fn file(&self) -> Option<&SingleFile> {
+        self.file.as_ref()
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use crate::component::weight_name;
+use crate::kind::model_folder;
 use crate::{CheckpointError, Component, Location, TokenizerSource};
 
 /// A CLIP with both towers in the folder that transformers' `CLIPModel.save_pretrained` writes.
@@ -21,7 +22,7 @@ impl ClipCheckpoint {
     /// # Errors
     /// When a file is missing or broken, or it is a text tower alone.
     pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
-        let folder = folder.into();
+        let folder = model_folder(folder.into())?;
         let model = Component::open_as(&folder, weight_name)?;
         let config = folder.join("config.json");
         let towers = ["text_config", "vision_config"];

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::kind::{model_folder, without_weights};
 use crate::view::{Part, View};
 use crate::{CheckpointError, Location, Note, Weights, open_weights, read_config};
 
@@ -15,7 +16,7 @@ pub struct Component {
     /// What diffusers calls `config.json`; for single files what it would be.
     pub config: Value,
     /// The tensors under the names of diffusers' state dict; a text tower's without the leading `text_model.`.
-    pub weights: Box<dyn Weights>,
+    pub weights: Arc<dyn Weights>,
 }
 
 impl Component {
@@ -24,7 +25,7 @@ impl Component {
     /// # Errors
     /// When either is missing or broken.
     pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
-        Self::open_as(&folder.into(), current_name)
+        Self::open_as(&model_folder(folder.into())?, current_name)
     }
 
     /// Reads the configuration, see [`read_config`]; `folder` is what it is called in messages.
@@ -42,13 +43,10 @@ impl Component {
             return Err(CheckpointError::missing(folder.path(), "has no config.json"));
         }
         let config = config.read_json()?;
-        let weights: Arc<dyn Weights> = find_weights(folder)?.into();
+        let weights = find_weights(folder)?;
         let class = config["_class_name"].as_str().unwrap_or_default().to_owned();
-        Ok(Self {
-            class,
-            config,
-            weights: Box::new(View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)))),
-        })
+        let view = View::new(weights, |name| rename(name).map(|name| (name, Part::Whole)));
+        Ok(Self { class, config, weights: Arc::new(view) })
     }
 }
 
@@ -67,18 +65,19 @@ const FILES: [&str; 8] = [
 
 const VARIANTS: [&str; 3] = ["", ".fp16", ".bf16"];
 
-fn find_weights(folder: &Location) -> Result<Box<dyn Weights>, CheckpointError> {
+fn find_weights(folder: &Location) -> Result<Arc<dyn Weights>, CheckpointError> {
     let pickle = |file: &str| file.contains(".bin");
     let (pickles, safetensors): (Vec<&str>, Vec<&str>) = FILES.iter().partition(|file| pickle(file));
     let candidates =
         [safetensors, pickles].into_iter().flat_map(|files| VARIANTS.map(|variant| (variant, files.clone())));
     let mut paths = candidates
         .flat_map(|(variant, files)| files.into_iter().map(move |file| folder.join(&file.replace("{}", variant))));
-    let path = paths.find(Location::is_file).ok_or_else(|| {
-        CheckpointError::missing(
+    let path = paths.find(Location::is_file).ok_or_else(|| match without_weights(folder) {
+        Some(kind) => folder.of_kind(kind),
+        None => CheckpointError::missing(
             folder.path(),
             "has no weights (diffusion_pytorch_model.safetensors or model.safetensors)",
-        )
+        ),
     })?;
     open_weights(path)
 }

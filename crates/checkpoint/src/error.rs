@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::OutputError;
+use crate::{Kind, OutputError, PickleError};
 
 /// What is wrong with a file; every message names the file, and the tensor where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,23 @@ pub enum CheckpointError {
         file: String,
         /// What is wrong, and what would be right.
         problem: String,
+    },
+    /// A file or folder of another kind than what is asked for.
+    #[error("{file}: this is {kind}")]
+    Kind {
+        /// The file or folder.
+        file: String,
+        /// What it is instead.
+        kind: Kind,
+    },
+    /// A file of `torch.save` that cannot be read.
+    #[error("{file}: {cause}")]
+    Pickle {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        cause: PickleError,
     },
     /// Something that a checkpoint needs is absent.
     #[error("{file}: {missing}")]

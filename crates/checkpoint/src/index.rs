@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::kind::without_model;
 use crate::{CheckpointError, Defaults, Location, Note, read_config};
 
 /// The pipelines whose networks and loop are those of Stable Diffusion 1 and 2.
@@ -32,10 +33,7 @@ impl Index {
     pub(crate) fn open(folder: &Location) -> Result<Self, CheckpointError> {
         let file = folder.join("model_index.json");
         if !file.is_file() {
-            return Err(CheckpointError::missing(
-                folder.path(),
-                "has no model_index.json; a diffusers folder or a single file is expected",
-            ));
+            return Err(folder.of_kind(without_model(folder)));
         }
         let json = file.read_json()?;
         let class = json["_class_name"]

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
 
-use crate::{CheckpointError, SafetensorsFile, Weights};
+use crate::{CheckpointError, ElementType, SafetensorsFile, Weights};
 
 /// Reads the tensor `latents` of a safetensors file.
 ///
@@ -17,7 +17,7 @@ use crate::{CheckpointError, SafetensorsFile, Weights};
 pub fn read_latents(path: &Path) -> Result<TensorData, CheckpointError> {
     let file = SafetensorsFile::open(path)?;
     let info = file.info("latents").ok_or_else(|| CheckpointError::missing(path, "has no tensor `latents`"))?;
-    if info.dtype != Dtype::F32 || info.shape.len() != 4 {
+    if info.dtype != ElementType::F32 || info.shape.len() != 4 {
         let problem = format!(
             "is {} of shape {:?}; float32 of shape [n, channels, height, width] is expected",
             info.dtype, info.shape

@@ -6,8 +6,9 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use crate::cast::{cast, transpose};
+use crate::element_type::WEIGHTS;
 use crate::parameter_path::ParameterPath;
-use crate::{CheckpointError, Dtype, Weights};
+use crate::{CheckpointError, Weights};
 
 /// What loading found besides what it needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +49,6 @@ pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> R
     Ok(LoadReport { loaded: found.len(), unused })
 }
 
-const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::BF16, Dtype::F32, Dtype::F64];
-
 /// Compares what a module needs with what a file lists.
 struct Check<'a> {
     path: ParameterPath,
@@ -63,9 +62,7 @@ impl Check<'_> {
         let name = self.path.name();
         let problem = match self.weights.info(&name) {
             None => Some("is missing".to_owned()),
-            Some(info) if !FLOATS.contains(&info.dtype) => {
-                Some(format!("has elements of type {}; weights are float16, bfloat16, float32 or float64", info.dtype))
-            }
+            Some(info) if !info.dtype.is_weight() => Some(format!("has elements of type {}; {WEIGHTS}", info.dtype)),
             Some(info) if !self.fits(&info.shape, &shape) => Some(format!(
                 "has the shape {:?}; the model's configuration asks for {:?}",
                 info.shape,

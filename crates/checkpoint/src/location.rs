@@ -1,14 +1,15 @@
 //! Files, wherever they lie.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::CheckpointError;
+use crate::kind::HEAD;
+use crate::{CheckpointError, Kind};
 
 /// A file that can be read at any position.
 pub trait Source: Read + Seek + Send {}
@@ -28,6 +29,17 @@ pub trait Storage: fmt::Debug + Send + Sync {
 
     /// Whether there is such a folder.
     fn is_dir(&self, path: &Path) -> bool;
+
+    /// The names of the files and folders in a folder, for messages about it. None where a storage cannot tell.
+    fn list(&self, _folder: &Path) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A text that only this file with these contents has, such as its absolute path, size and time of modification; `None`
+    /// where a storage cannot tell.
+    fn stamp(&self, _path: &Path) -> Option<String> {
+        None
+    }
 }
 
 /// A file or a folder: a path of the file system, or of another [`Storage`].
@@ -53,6 +65,19 @@ impl Storage for Disk {
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
     }
+
+    fn list(&self, folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    fn stamp(&self, path: &Path) -> Option<String> {
+        let path = path.canonicalize().ok()?;
+        let metadata = path.metadata().ok()?;
+        Some(format!("{} {} {:?}", path.display(), metadata.len(), metadata.modified().ok()?))
+    }
 }
 
 impl<P: AsRef<Path> + ?Sized> From<&P> for Location {
@@ -66,6 +91,9 @@ impl fmt::Display for Location {
         self.path.display().fmt(f)
     }
 }
+
+/// Files are read in parts of this many bytes at first, of more where they go on.
+const BUFFER: u64 = 64 << 10;
 
 /// No configuration, index or vocabulary is larger.
 const LARGEST_TEXT: u64 = 64 << 20;
@@ -105,13 +133,24 @@ impl Location {
         self.storage.is_dir(&self.path)
     }
 
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.storage.list(&self.path)
+    }
+
+    pub(crate) fn stamp(&self) -> Option<String> {
+        self.storage.stamp(&self.path)
+    }
+
     pub(crate) fn open(&self) -> Result<Box<dyn Source>, CheckpointError> {
-        self.storage.open(&self.path).map_err(CheckpointError::io(&self.path))
+        self.storage.open(&self.path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if self.has_unfinished() => self.of_kind(Kind::UnfinishedDownload),
+            _ => CheckpointError::io(&self.path)(error),
+        })
     }
 
     /// The first `length` bytes, or all where the file is shorter.
     pub(crate) fn read_head(&self, length: u64) -> Result<Vec<u8>, CheckpointError> {
-        let mut head = Vec::new();
+        let mut head = Vec::with_capacity(length.min(BUFFER) as usize);
         self.open()?.take(length).read_to_end(&mut head).map_err(CheckpointError::io(&self.path))?;
         Ok(head)
     }
@@ -121,7 +160,13 @@ impl Location {
         if bytes.len() as u64 > LARGEST_TEXT {
             return Err(self.wrong(format!("larger than {} MiB, so no text file", LARGEST_TEXT >> 20)));
         }
-        String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8 text"))
+        match Kind::of_head(&bytes[..bytes.len().min(HEAD as usize)]) {
+            Kind::Unknown => {}
+            kind if !kind.is_text() => return Err(self.of_kind(kind)),
+            _ => {}
+        }
+        let text = String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8 text"))?;
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)) // a mark that editors on Windows write
     }
 
     /// A text file that need not be there.
@@ -134,9 +179,18 @@ impl Location {
     /// # Errors
     /// When the file cannot be read or holds something else.
     pub fn read_json(&self) -> Result<Value, CheckpointError> {
-        let json: Value = serde_json::from_str(&without_non_finite(&self.read_text()?))
+        let text = self.read_text()?;
+        if text.trim().is_empty() {
+            return Err(self.of_kind(Kind::Empty));
+        }
+        let json: Value = serde_json::from_str(&without_non_finite(&text))
             .map_err(|error| self.wrong(format!("not JSON: {error}")))?;
         if json.is_object() { Ok(json) } else { Err(self.wrong("a JSON object is expected, `{...}`")) }
+    }
+
+    /// The file or folder is of another kind than what is asked for.
+    pub(crate) fn of_kind(&self, kind: Kind) -> CheckpointError {
+        CheckpointError::Kind { file: self.to_string(), kind }
     }
 
     /// The contents are not what they should be.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use burn::tensor::TensorData;
 
@@ -9,7 +10,7 @@ use crate::{CheckpointError, Location, TensorInfo, Weights, open_weights};
 #[derive(Debug)]
 pub struct Sharded {
     file: String,
-    shards: BTreeMap<String, Box<dyn Weights>>,
+    shards: BTreeMap<String, Arc<dyn Weights>>,
     shard_of: BTreeMap<String, String>,
 }
 
@@ -50,7 +51,7 @@ fn read_index(index: &Location) -> Result<BTreeMap<String, String>, CheckpointEr
 }
 
 /// A shard lies beside its index: a path that leads elsewhere is refused.
-fn open_shard(index: &Location, shard: &str) -> Result<Box<dyn Weights>, CheckpointError> {
+fn open_shard(index: &Location, shard: &str) -> Result<Arc<dyn Weights>, CheckpointError> {
     let mut components = Path::new(shard).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
         return Err(index.wrong(format!("names the file `{shard}`, which is not in its own folder")));

@@ -1,15 +1,16 @@
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use burn::tensor::{BoolStore, DType, TensorData};
-pub use safetensors::Dtype;
+use burn::tensor::TensorData;
 
-use crate::{CheckpointError, Location, PickleFile, SafetensorsFile, Sharded};
+use crate::kind::{HEAD, without_model};
+use crate::{CheckpointError, ElementType, Kind, Location, PickleFile, SafetensorsFile, Sharded};
 
 /// Element type and shape of a tensor that has not been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     /// The element type that the file declares.
-    pub dtype: Dtype,
+    pub dtype: ElementType,
     /// The extents, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
 }
@@ -27,7 +28,7 @@ pub trait Weights: Debug + Send + Sync {
     /// Type and shape of a tensor, `None` where the name is unknown.
     fn info(&self, name: &str) -> Option<TensorInfo>;
 
-    /// The tensor's elements, in the type that the file declares.
+    /// The tensor's elements, in the type that the file declares; float8 as float16, which has all its numbers.
     ///
     /// # Errors
     /// When there is no such tensor, its bytes cannot be read, or its type is none that burn knows.
@@ -48,48 +49,32 @@ impl dyn Weights + '_ {
 /// `.bin`). The contents decide, not the name.
 ///
 /// # Errors
-/// When the file cannot be read or is none of these.
-pub fn open_weights(location: impl Into<Location>) -> Result<Box<dyn Weights>, CheckpointError> {
+/// When the file cannot be read, or is none of these: the error says what it is.
+pub fn open_weights(location: impl Into<Location>) -> Result<Arc<dyn Weights>, CheckpointError> {
     let location = location.into();
-    let head = location.read_head(16)?;
-    if head.is_empty() {
-        Err(location.wrong("the file is empty"))
-    } else if location.extension() == "json" {
-        Ok(Box::new(Sharded::open(location)?))
-    } else if PickleFile::recognises(&head) {
-        Ok(Box::new(PickleFile::open(location)?))
-    } else if PICKLE_EXTENSIONS.contains(&location.extension()) && head.get(8) != Some(&b'{') {
-        Err(location.wrong("neither a zip archive nor a pickle as torch.save writes them"))
-    } else {
-        Ok(Box::new(SafetensorsFile::open(location)?))
+    match open_by_head(&location) {
+        Err(CheckpointError::Format { .. } | CheckpointError::Pickle { .. }) if location.is_unfinished() => {
+            Err(location.of_kind(Kind::UnfinishedDownload))
+        }
+        opened => opened,
     }
 }
 
-const PICKLE_EXTENSIONS: [&str; 4] = ["ckpt", "pt", "pth", "bin"];
-
-/// Bytes of a tensor as burn's data.
-pub(crate) fn tensor_data(bytes: Vec<u8>, info: &TensorInfo) -> Result<TensorData, String> {
-    let dtype = burn_dtype(info.dtype).ok_or_else(|| format!("has elements of type {}; {SUPPORTED}", info.dtype))?;
-    TensorData::try_from_bytes_vec(bytes, info.shape.clone(), dtype).map_err(|error| error.to_string())
-}
-
-const SUPPORTED: &str = "float16, bfloat16, float32 and float64 can be used";
-
-fn burn_dtype(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::F64 => DType::F64,
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::I64 => DType::I64,
-        Dtype::I32 => DType::I32,
-        Dtype::I16 => DType::I16,
-        Dtype::I8 => DType::I8,
-        Dtype::U64 => DType::U64,
-        Dtype::U32 => DType::U32,
-        Dtype::U16 => DType::U16,
-        Dtype::U8 => DType::U8,
-        Dtype::BOOL => DType::Bool(BoolStore::Native),
-        _ => return None,
-    })
+fn open_by_head(location: &Location) -> Result<Arc<dyn Weights>, CheckpointError> {
+    if location.is_dir() {
+        return Err(location.of_kind(without_model(location)));
+    }
+    let head = location.read_head(HEAD)?;
+    match Kind::of_head(&head) {
+        Kind::Safetensors => Ok(Arc::new(SafetensorsFile::open(location.clone())?)),
+        Kind::Pickle | Kind::Zip => Ok(Arc::new(PickleFile::open(location.clone())?)),
+        Kind::Json(_) if location.path().file_name().is_some_and(|name| name == "model_index.json") => {
+            Err(location.of_kind(Kind::PipelineIndex))
+        }
+        Kind::Json(_) if location.extension() == "json" => Ok(Arc::new(Sharded::open(location.clone())?)),
+        Kind::Unknown if location.extension() == "safetensors" => {
+            Ok(Arc::new(SafetensorsFile::open(location.clone())?))
+        }
+        kind => Err(location.of_kind(kind)),
+    }
 }

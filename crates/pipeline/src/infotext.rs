@@ -1,5 +1,7 @@
 //! A request as text, in the form of AUTOMATIC1111's web UI.
 
+use pyrograph_checkpoint::SingleFile;
+
 use crate::Request;
 
 /// The text that goes into an image's file: prompt, negative prompt, then one line of settings.
@@ -19,7 +21,8 @@ pub(crate) struct Facts {
     /// Width and height in pixels.
     pub(crate) size: [usize; 2],
     pub(crate) model: String,
-    pub(crate) model_hash: Option<String>,
+    /// The single file that the model is, for its hash, which is computed when the first text is needed.
+    pub(crate) file: Option<SingleFile>,
 }
 
 impl Infotext {
@@ -34,7 +37,7 @@ impl Infotext {
             ("CFG scale", Some(format!("{:?}", request.guidance.scale()))),
             ("Seed", Some(request.seed_of_image(index).to_string())),
             ("Size", Some(format!("{width}x{height}"))),
-            ("Model hash", facts.model_hash.clone()),
+            ("Model hash", facts.file.as_ref().and_then(|file| file.short_hash().ok())),
             ("Model", Some(facts.model.clone())),
             ("Clip skip", (request.clip_skip > 0).then(|| (request.clip_skip + 1).to_string())),
             ("RNG", Some("CPU".to_owned())),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
-use pyrograph_checkpoint::{Checkpoint, Defaults, Location, Note, load};
+use pyrograph_checkpoint::{Checkpoint, Defaults, Location, Note, SingleFile, load};
 use pyrograph_scheduler::{Algorithm, Generators, PredictionType, SigmaSchedule};
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 
@@ -31,7 +31,7 @@ pub struct StableDiffusion {
     low_memory: bool,
     device: Device,
     name: String,
-    short_hash: Option<String>,
+    file: Option<SingleFile>,
     unused: Vec<String>,
     notes: Vec<Note>,
     defaults: Defaults,
@@ -131,7 +131,7 @@ impl StableDiffusion {
             decoder: Arc::new(decoder),
             device: device.clone(),
             name: name.to_owned(),
-            short_hash: checkpoint.short_hash()?,
+            file: checkpoint.file().cloned(),
             unused: checkpoint.unused.iter().cloned().chain(reports).collect(),
             defaults: checkpoint.defaults,
             notes: own_notes.cloned().chain([unet_notes, text_notes, vae_notes, sampler_notes].concat()).collect(),
@@ -262,7 +262,7 @@ impl StableDiffusion {
             schedule: schedule.map(SigmaSchedule::automatic1111_name),
             size: [width, height].map(|side| side * self.decoder.downsampling),
             model: self.name.clone(),
-            model_hash: self.short_hash.clone(),
+            file: self.file.clone(),
         })
     }
 

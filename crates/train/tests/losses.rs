@@ -40,7 +40,7 @@ struct Dump(Arc<dyn Weights>);
 
 impl Dump {
     fn open(name: &str) -> Self {
-        Self(open_weights(&reference(name)).expect("the reference is committed").into())
+        Self(open_weights(&reference(name)).expect("the reference is committed"))
     }
 
     fn data(&self, name: &str) -> TensorData {

@@ -2,7 +2,6 @@
 //! <https://github.com/Stability-AI/stablediffusion>.
 
 mod config;
-mod kind;
 mod names;
 mod schedule;
 
@@ -12,15 +11,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::view::View;
-use crate::{Checkpoint, CheckpointError, Component, Defaults, TokenizerSource, Weights};
+use crate::{Checkpoint, CheckpointError, Component, Defaults, Kind, TokenizerSource, Weights};
 
-use names::Names;
+use names::{COMPVIS_CLIP, Names, OPEN_CLIP};
 use schedule::Prediction;
 
 /// Opens the three networks of a single file.
 pub(crate) fn open(weights: Arc<dyn Weights>) -> Result<Checkpoint, CheckpointError> {
     let all = weights.names();
-    kind::check(weights.file(), &all)?;
+    check(weights.as_ref(), &all)?;
     let view = |names: Names| View::new(weights.clone(), move |name| names.rename(name));
     let (text, unet, vae) = (view(Names::text(&all)), view(Names::unet(&all)), view(Names::vae(&all)));
     let used: BTreeSet<&str> = [&text, &unet, &vae].into_iter().flat_map(View::sources).collect();
@@ -43,5 +42,28 @@ pub(crate) fn open(weights: Arc<dyn Weights>) -> Result<Checkpoint, CheckpointEr
 }
 
 fn component(class: &str, config: Value, weights: View) -> Component {
-    Component { class: class.to_owned(), config, weights: Box::new(weights) }
+    Component { class: class.to_owned(), config, weights: Arc::new(weights) }
+}
+
+/// The networks, how the names of each begin, and what one is called.
+const NETWORKS: [(&[&str], &str); 3] = [
+    (&["model.diffusion_model.input_blocks.0.0."], "UNet (model.diffusion_model.*)"),
+    (&["first_stage_model."], "autoencoder (first_stage_model.*)"),
+    (&[COMPVIS_CLIP, OPEN_CLIP], "text encoder (cond_stage_model.*)"),
+];
+
+/// Other Stable Diffusions have the same networks, and tensors besides.
+static OTHERS: [Kind; 2] = [Kind::OtherStableDiffusion, Kind::ScaledFloat8];
+
+/// Says what a file is if it is no Stable Diffusion 1 or 2, or what it lacks.
+fn check(weights: &dyn Weights, names: &[&str]) -> Result<(), CheckpointError> {
+    let has = |prefix: &&str| names.iter().any(|name| name.starts_with(prefix));
+    let missing = NETWORKS.iter().filter(|(prefixes, _)| !prefixes.iter().any(has));
+    let missing: Vec<&str> = missing.map(|(_, network)| *network).collect();
+    let file = weights.file().to_owned();
+    match Kind::of_tensors(weights) {
+        Some(kind) if !missing.is_empty() || OTHERS.contains(&kind) => Err(CheckpointError::Kind { file, kind }),
+        _ if missing.is_empty() => Ok(()),
+        _ => Err(CheckpointError::Missing { file, missing: format!("has no {}", missing.join(", no ")) }),
+    }
 }

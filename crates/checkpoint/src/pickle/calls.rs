@@ -1,106 +1,120 @@
 //! The few calls that build a checkpoint.
 
-use super::globals;
-use super::machine::{Id, Machine, Value};
-use super::tensor::{Storage, TensorView};
+use super::PickleError;
+use super::globals::Global;
+use super::machine::Machine;
+use super::tensor::{Layout, MOST_DIMENSIONS};
+use super::values::{Id, Items, OPAQUE, Pickle, Value};
+use crate::ElementType;
 
 impl Machine {
-    pub(super) fn text(&self, id: Id) -> Result<&str, String> {
-        match &self.values[id] {
-            Value::Str(text) | Value::Global(text) => Ok(text),
-            _ => Err("broken pickle: another value where a text is expected".to_owned()),
-        }
-    }
-
-    fn size(&self, id: Id) -> Result<usize, String> {
-        match &self.values[id] {
-            Value::Int(number) => usize::try_from(*number).map_err(|_| format!("broken pickle: {number} as a size")),
-            _ => Err("broken pickle: another value where a size is expected".to_owned()),
-        }
-    }
-
-    fn items(&self, id: Id) -> Result<&[Id], String> {
-        match &self.values[id] {
-            Value::Sequence(items) => Ok(items),
-            _ => Err("broken pickle: another value where a list is expected".to_owned()),
-        }
-    }
-
-    fn sizes(&self, id: Id) -> Result<Vec<usize>, String> {
-        self.items(id)?.iter().map(|&size| self.size(size)).collect()
-    }
-
     /// `callable(*arguments)`.
-    pub(super) fn call(&mut self) -> Result<(), String> {
-        let [callable, arguments] = self.take(2)?[..] else { return Err("broken pickle".to_owned()) };
-        let arguments = self.items(arguments)?.to_vec();
-        let value = match (self.text(callable)?, &arguments[..]) {
-            ("torch._utils._rebuild_parameter", [tensor, ..]) => {
-                self.stack.push(*tensor);
-                return Ok(());
-            }
-            (
-                "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
-                [storage, offset, shape, strides, ..],
-            ) => self.tensor(self.storage(*storage)?, [*offset, *shape, *strides])?,
-            ("torch._utils._rebuild_tensor_v3", [storage, offset, shape, strides, _, _, dtype, ..]) => {
-                self.tensor(self.typed(*storage, *dtype)?, [*offset, *shape, *strides])?
-            }
-            ("torch.Size" | "builtins.set" | "builtins.frozenset" | "__builtin__.set", [items]) => {
-                Value::Sequence(self.items(*items)?.to_vec())
-            }
-            ("collections.OrderedDict" | "builtins.dict", []) => Value::Dict(Vec::new()),
-            ("collections.OrderedDict" | "builtins.dict", [entries]) => self.dict(*entries)?,
-            _ => Value::Opaque,
+    pub(super) fn call(&mut self) -> Result<(), PickleError> {
+        let [callable, arguments] = self.take()?;
+        let Value::Global(global, _) = self.pickle.value(callable) else {
+            return Err(PickleError::Expected("a function or class"));
         };
-        self.push(value)
-    }
-
-    fn tensor(&self, storage: Storage, [offset, shape, strides]: [Id; 3]) -> Result<Value, String> {
-        TensorView::new(storage, self.size(offset)?, self.sizes(shape)?, self.sizes(strides)?)
-            .map(|tensor| Value::Tensor(Box::new(tensor)))
-    }
-
-    fn storage(&self, id: Id) -> Result<Storage, String> {
-        match &self.values[id] {
-            Value::Storage(storage) => Ok(Storage::clone(storage)),
-            _ => Err("broken pickle: another value where a tensor's storage is expected".to_owned()),
+        let first = self.pickle.first(arguments)?.map(|[first]| first);
+        match (global, first) {
+            (Global::Tensor | Global::TypedTensor, _) => {
+                self.push_new(Value::Tensor { arguments, typed: global == Global::TypedTensor });
+            }
+            (Global::Parameter | Global::Sequence, Some(first)) => self.push(first),
+            (Global::Dict, None) => self.push_new(Value::Dict(Items::EMPTY)),
+            (Global::Dict, Some(pairs)) => self.push_new(Value::Pairs(pairs)),
+            _ => self.push(OPAQUE),
         }
+        Ok(())
+    }
+
+    /// `("storage", class, key, device, elements)`, behind which old files have `None` or a view of a storage.
+    pub(super) fn push_storage(&mut self) -> Result<(), PickleError> {
+        let [tuple] = self.take()?;
+        if let Some([.., view]) = self.pickle.first::<6>(tuple)?
+            && !matches!(self.pickle.value(view), Value::None)
+        {
+            return Err(PickleError::StorageView);
+        }
+        self.pickle.storage(tuple)?;
+        self.push_new(Value::Storage(tuple));
+        Ok(())
+    }
+}
+
+/// Keys are numbers. Each use of one is hashed, so that a long one that is used often would take hours.
+const LONGEST_KEY: usize = 256;
+
+/// A run of elements that tensors share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Storage<'a> {
+    /// The file's name for it.
+    pub(crate) key: &'a str,
+    pub(crate) element_type: ElementType,
+    /// Elements.
+    pub(crate) length: u64,
+}
+
+impl Pickle {
+    /// The storage that a tuple describes.
+    pub(crate) fn storage(&self, tuple: Id) -> Result<Storage<'_>, PickleError> {
+        let [_, class, key, _, length] =
+            self.first(tuple)?.ok_or(PickleError::Expected("a storage with its class, key and size"))?;
+        let element_type = match self.value(class) {
+            Value::Global(Global::Storage(element_type), _) => element_type,
+            Value::Global(_, name) => {
+                return Err(PickleError::ElementType { name: format!("torch.{}", self.str(name)) });
+            }
+            _ => return Err(PickleError::Expected("the class of a storage")),
+        };
+        let key = self.text(key)?;
+        if key.len() > LONGEST_KEY {
+            return Err(PickleError::Expected("a storage's key of at most 256 bytes"));
+        }
+        Ok(Storage { key, element_type, length: self.count(length)? })
+    }
+
+    /// Storage and layout of the tensor that PyTorch would make of these arguments.
+    pub(crate) fn tensor(&self, arguments: Id, typed: bool) -> Result<(Storage<'_>, Layout), PickleError> {
+        let missing = PickleError::Expected("a tensor with storage, offset, shape and strides");
+        let [storage, offset, shape, strides] = self.first(arguments)?.ok_or(missing)?;
+        let Value::Storage(tuple) = self.value(storage) else {
+            return Err(PickleError::Expected("a tensor's storage"));
+        };
+        let mut storage = self.storage(tuple)?;
+        if typed {
+            let [.., element_type] =
+                self.first::<7>(arguments)?.ok_or(PickleError::Expected("a tensor's element type"))?;
+            storage = self.retyped(storage, element_type)?;
+        }
+        Ok((
+            storage,
+            Layout { offset: self.count(offset)?, shape: self.counts(shape)?, strides: self.counts(strides)? },
+        ))
     }
 
     /// A storage of bytes as one of elements.
-    fn typed(&self, storage: Id, dtype: Id) -> Result<Storage, String> {
-        let storage = self.storage(storage)?;
-        let name = self.text(dtype)?;
-        let dtype = name.strip_prefix("torch.").and_then(globals::torch_dtype);
-        let dtype = dtype.ok_or_else(|| format!("tensors of type {name} cannot be read"))?;
-        let bytes =
-            storage.length.checked_mul(storage.dtype.bitsize() / 8).ok_or("broken pickle: an endless storage")?;
-        Ok(Storage { length: bytes / (dtype.bitsize() / 8), dtype, ..storage })
+    fn retyped<'a>(&'a self, storage: Storage<'a>, element_type: Id) -> Result<Storage<'a>, PickleError> {
+        let element_type = match self.value(element_type) {
+            Value::Global(Global::ElementType(element_type), _) => element_type,
+            Value::Global(_, name) => {
+                return Err(PickleError::ElementType { name: format!("torch.{}", self.str(name)) });
+            }
+            _ => return Err(PickleError::Expected("an element type")),
+        };
+        let bits = storage.length.checked_mul(storage.element_type.bits()).ok_or(PickleError::Expected("a size"))?;
+        Ok(Storage { length: bits / element_type.bits(), element_type, ..storage })
     }
 
-    fn dict(&self, entries: Id) -> Result<Value, String> {
-        let pair = |&entry: &Id| match self.items(entry)? {
-            [key, value] => Ok((*key, *value)),
-            _ => Err("broken pickle: a dictionary of other things than pairs".to_owned()),
-        };
-        self.items(entries)?.iter().map(pair).collect::<Result<_, _>>().map(Value::Dict)
-    }
-
-    /// `("storage", type, key, device, elements)`, behind which old files have `None` or a view of a storage.
-    pub(super) fn push_storage(&mut self) -> Result<(), String> {
-        let id = self.pop()?;
-        let [_, kind, key, _, length, rest @ ..] = self.items(id)? else {
-            return Err("broken pickle: a storage without a size".to_owned());
-        };
-        if rest.iter().any(|&view| !matches!(self.values[view], Value::None)) {
-            return Err(
-                "views of storages as PyTorch 0.3 wrote them cannot be read; save it again with a newer one".to_owned()
-            );
+    fn count(&self, id: Id) -> Result<u64, PickleError> {
+        match self.value(id) {
+            Value::Int(number) => u64::try_from(number.get()).map_err(|_| PickleError::Expected("a positive size")),
+            _ => Err(PickleError::Expected("a size")),
         }
-        let kind = self.text(*kind)?;
-        let dtype = globals::storage_dtype(kind).ok_or_else(|| format!("tensors of type {kind} cannot be read"))?;
-        let storage = Storage { key: self.text(*key)?.to_owned(), dtype, length: self.size(*length)? };
-        self.push(Value::Storage(Box::new(storage)))
+    }
+
+    fn counts(&self, id: Id) -> Result<Vec<u64>, PickleError> {
+        let counts: Vec<u64> =
+            self.items(id)?.take(MOST_DIMENSIONS + 1).map(|id| self.count(id)).collect::<Result<_, _>>()?;
+        if counts.len() <= MOST_DIMENSIONS { Ok(counts) } else { Err(PickleError::Expected("at most 8 dimensions")) }
     }
 }

@@ -1,325 +1,240 @@
+//! The pickle's stack machine. Operations have the names of Python's `pickletools`.
+
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read};
+use std::io::BufRead;
 
-use super::globals;
-use super::tensor::{Storage, TensorView};
+use super::PickleError;
+use super::globals::Global;
+use super::input::Input;
+use super::values::{EMPTY_TUPLE, FALSE, Id, Int, Items, NONE, OPAQUE, Pickle, TRUE, Text, Value};
 
-/// Bytes of one text or number; checkpoints have names and configurations, no documents.
-const LONGEST_TEXT: u64 = 16 << 20;
-
-/// More values than a checkpoint has, also counting each as often as it is used.
-pub(crate) const MOST_VALUES: usize = 8_000_000;
-
-/// The place of a [`Value`] in its [`Pickle`].
-pub(crate) type Id = usize;
-
-/// What a pickle describes. Values lie in one row and refer to each other by their places, so that what Python shares is
-/// shared here, and no pickle costs more memory than its own length calls for.
-#[derive(Debug)]
-pub(crate) struct Pickle {
-    pub(crate) values: Vec<Value>,
-    pub(crate) root: Id,
-}
-
-/// One Python value.
-#[derive(Debug)]
-pub(crate) enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float,
-    Str(String),
-    Bytes,
-    Sequence(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// A class or function, by its name only.
-    Global(String),
-    Storage(Box<Storage>),
-    Tensor(Box<TensorView>),
-    /// The result of a call whose value no checkpoint reader needs.
-    Opaque,
-}
+/// More values and elements than a checkpoint has.
+const MOST_VALUES: usize = 8_000_000;
 
 impl Pickle {
     /// Interprets one pickle.
-    pub(crate) fn read(reader: &mut impl BufRead) -> Result<Self, String> {
+    pub(crate) fn read(reader: &mut impl BufRead) -> Result<Self, PickleError> {
         let mut machine = Machine::default();
-        while let Some(operation) = machine.next(reader)? {
-            machine.run(operation, reader)?;
-            if machine.values.len() + machine.stack.len() > MOST_VALUES {
-                return Err(format!("the pickle has more than {MOST_VALUES} values"));
+        let mut input = Input::new(reader);
+        loop {
+            let [operation] = input.array()?;
+            if operation == b'.' {
+                break; // STOP
+            }
+            machine.run(operation, &mut input)?;
+            if machine.pickle.size() + machine.stack.len() > MOST_VALUES {
+                return Err(PickleError::TooManyValues);
             }
         }
-        let root = machine.pop()?;
-        Ok(Self { values: machine.values, root })
-    }
-
-    /// The elements of a container with their keys as texts; none for anything else.
-    pub(crate) fn entries(&self, id: Id) -> Vec<(String, Id)> {
-        match &self.values[id] {
-            Value::Dict(entries) => entries.iter().filter_map(|&(key, value)| Some((self.key(key)?, value))).collect(),
-            Value::Sequence(items) => {
-                items.iter().enumerate().map(|(index, &item)| (index.to_string(), item)).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn key(&self, id: Id) -> Option<String> {
-        match &self.values[id] {
-            Value::Str(text) | Value::Global(text) => Some(text.clone()),
-            Value::Int(number) => Some(number.to_string()),
-            _ => None,
-        }
+        let [root] = machine.take()?;
+        let mut pickle = machine.pickle;
+        (pickle.root, pickle.length) = (root, input.length);
+        Ok(pickle)
     }
 }
 
-/// The pickle's stack machine. Operations have the names of Python's `pickletools`.
 #[derive(Default)]
 pub(super) struct Machine {
-    pub(super) values: Vec<Value>,
-    pub(super) stack: Vec<Id>,
-    marks: Vec<usize>,
-    memo: HashMap<u64, Id>,
+    pub(super) pickle: Pickle,
+    stack: Vec<Id>,
+    marks: Vec<u32>,
+    memo: HashMap<u32, Id>,
 }
 
 impl Machine {
-    /// The next operation, `None` for STOP.
-    fn next(&mut self, reader: &mut impl BufRead) -> Result<Option<u8>, String> {
-        let [operation] = read_array(reader)?;
-        Ok((operation != b'.').then_some(operation))
-    }
-
-    fn run(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
+    fn run(&mut self, operation: u8, input: &mut Input<'_, impl BufRead>) -> Result<(), PickleError> {
         match operation {
-            0x80 => read_array::<1>(reader).map(drop),                // PROTO
-            0x95 => read_array::<8>(reader).map(drop),                // FRAME
-            b'N' => self.push(Value::None),                           // NONE
-            0x88 | 0x89 => self.push(Value::Bool(operation == 0x88)), // NEWTRUE, NEWFALSE
-            b'J' => self.push(Value::Int(i32::from_le_bytes(read_array(reader)?).into())), // BININT
-            b'K' | b'M' => self.push_small_int(operation, reader),    // BININT1, BININT2
-            0x8a | 0x8b => self.push_long(operation, reader),         // LONG1, LONG4
-            b'G' => read_array::<8>(reader).and_then(|_| self.push(Value::Float)), // BINFLOAT
-            b'X' | 0x8c | 0x8d | b'T' | b'U' => self.push_text(operation, reader), // BINUNICODE, SHORT_, 8; BINSTRING, SHORT_
-            b'B' | b'C' | 0x8e | 0x96 => self.push_bytes(operation, reader),       // BINBYTES, SHORT_, 8; BYTEARRAY8
-            b')' | b']' | 0x8f => self.push(Value::Sequence(Vec::new())),          // EMPTY_TUPLE, EMPTY_LIST, EMPTY_SET
-            b'}' => self.push(Value::Dict(Vec::new())),                            // EMPTY_DICT
-            b'(' => {
-                self.marks.push(self.stack.len());
-                Ok(())
-            } // MARK
-            b't' | b'l' | 0x91 => self.collect(),                                  // TUPLE, LIST, FROZENSET
-            0x85..=0x87 => self.collect_last(usize::from(operation - 0x84)),       // TUPLE1, TUPLE2, TUPLE3
-            b'd' => self.collect_dict(),                                           // DICT
-            b'a' => self.extend(1),                                                // APPEND
-            b'e' | 0x90 => {
-                let count = self.since_mark()?;
-                self.extend(count)
-            } // APPENDS, ADDITEMS
-            b's' => self.insert(2),                                                // SETITEM
-            b'u' => {
-                let count = self.since_mark()?;
-                self.insert(count)
-            } // SETITEMS
-            b'0' => self.pop().map(drop),                                          // POP
-            b'1' => {
-                let count = self.since_mark()?;
-                self.take(count).map(drop)
-            } // POP_MARK
-            b'2' => {
-                let top = self.top()?;
-                self.stack.push(top);
-                Ok(())
-            } // DUP
-            b'q' | b'r' | 0x94 => self.memoize(operation, reader),                 // BINPUT, LONG_BINPUT, MEMOIZE
-            b'h' | b'j' => self.recall(operation, reader),                         // BINGET, LONG_BINGET
-            b'c' | 0x93 => self.push_global(operation, reader),                    // GLOBAL, STACK_GLOBAL
-            b'Q' => self.push_storage(),                                           // BINPERSID
-            b'R' | 0x81 => self.call(),                                            // REDUCE, NEWOBJ
-            0x92 => {
-                self.take(3)?;
-                self.push(Value::Opaque)
-            } // NEWOBJ_EX
-            b'b' => self.pop().map(drop),                                          // BUILD: attributes are no weights
-            _ => Err(format!("pickle operation {operation:#04x} does not occur in checkpoints")),
+            b')' => self.push(EMPTY_TUPLE),                                            // EMPTY_TUPLE
+            b']' | 0x8f => self.push_new(Value::List(Items::EMPTY)),                   // EMPTY_LIST, EMPTY_SET
+            b'}' => self.push_new(Value::Dict(Items::EMPTY)),                          // EMPTY_DICT
+            b'(' => self.marks.push(self.stack.len() as u32),                          // MARK
+            b't' => self.collect_marked(Value::Tuple)?,                                // TUPLE
+            b'l' | 0x91 => self.collect_marked(Value::List)?,                          // LIST, FROZENSET
+            b'd' => self.collect_marked(Value::Dict)?,                                 // DICT
+            0x85..=0x87 => self.collect(usize::from(operation - 0x84), Value::Tuple)?, // TUPLE1, TUPLE2, TUPLE3
+            b'a' => self.extend(1)?,                                                   // APPEND
+            b'e' | 0x90 => self.since_mark().and_then(|count| self.extend(count))?,    // APPENDS, ADDITEMS
+            b's' => self.insert(2)?,                                                   // SETITEM
+            b'u' => self.since_mark().and_then(|count| self.insert(count))?,           // SETITEMS
+            b'0' | b'b' => drop(self.take::<1>()?), // POP, BUILD: attributes are no weights
+            b'1' => self.since_mark().and_then(|count| self.floor(count)).map(|start| self.stack.truncate(start))?, // POP_MARK
+            b'2' => self.top().map(|top| self.push(top))?,         // DUP
+            b'q' | b'r' | 0x94 => self.memoize(operation, input)?, // BINPUT, LONG_BINPUT, MEMOIZE
+            b'h' | b'j' => self.recall(operation, input)?,         // BINGET, LONG_BINGET
+            b'c' | 0x93 => self.push_global(operation, input)?,    // GLOBAL, STACK_GLOBAL
+            b'Q' => self.push_storage()?,                          // BINPERSID
+            b'R' | 0x81 => self.call()?,                           // REDUCE, NEWOBJ
+            0x92 => self.take::<3>().map(|_| self.push(OPAQUE))?,  // NEWOBJ_EX
+            _ => self.push_scalar(operation, input)?,
         }
-    }
-
-    pub(super) fn push(&mut self, value: Value) -> Result<(), String> {
-        self.stack.push(self.values.len());
-        self.values.push(value);
         Ok(())
     }
 
-    pub(super) fn pop(&mut self) -> Result<Id, String> {
-        self.take(1).map(|ids| ids[0])
+    fn push_scalar(&mut self, operation: u8, input: &mut Input<'_, impl BufRead>) -> Result<(), PickleError> {
+        match operation {
+            0x80 => drop(input.array::<1>()?),                                 // PROTO
+            0x95 => drop(input.array::<8>()?),                                 // FRAME
+            b'N' => self.push(NONE),                                           // NONE
+            0x88 => self.push(TRUE),                                           // NEWTRUE
+            0x89 => self.push(FALSE),                                          // NEWFALSE
+            b'K' => self.push_int(input.array::<1>()?[0].into()),              // BININT1
+            b'M' => self.push_int(u16::from_le_bytes(input.array()?).into()),  // BININT2
+            b'J' => self.push_int(i32::from_le_bytes(input.array()?).into()),  // BININT
+            0x8a => self.push_long(input.counted(1)?),                         // LONG1
+            0x8b => self.push_long(input.counted(4)?),                         // LONG4
+            b'G' => input.array::<8>().map(|_| self.push(OPAQUE))?,            // BINFLOAT
+            b'U' | 0x8c => self.push_text(input.counted(1)?),                  // SHORT_BINSTRING, SHORT_BINUNICODE
+            b'T' | b'X' => self.push_text(input.counted(4)?),                  // BINSTRING, BINUNICODE
+            0x8d => self.push_text(input.counted(8)?),                         // BINUNICODE8
+            b'C' => input.skip_counted(1).map(|()| self.push(OPAQUE))?,        // SHORT_BINBYTES
+            b'B' => input.skip_counted(4).map(|()| self.push(OPAQUE))?,        // BINBYTES
+            0x8e | 0x96 => input.skip_counted(8).map(|()| self.push(OPAQUE))?, // BINBYTES8, BYTEARRAY8
+            _ => return Err(PickleError::Operation(operation)),
+        }
+        Ok(())
     }
 
-    fn top(&self) -> Result<Id, String> {
-        self.stack.last().copied().ok_or_else(|| EMPTY.to_owned())
+    pub(super) fn push(&mut self, id: Id) {
+        self.stack.push(id);
     }
 
-    /// The last `count` values, which must lie above the last mark.
-    pub(super) fn take(&mut self, count: usize) -> Result<Vec<Id>, String> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        let start = self.stack.len().checked_sub(count).filter(|&start| start >= floor).ok_or(EMPTY)?;
-        Ok(self.stack.split_off(start))
+    pub(super) fn push_new(&mut self, value: Value) {
+        let id = self.pickle.add(value);
+        self.push(id);
     }
 
-    /// Removes the last mark and says how many values lie above it.
-    fn since_mark(&mut self) -> Result<usize, String> {
-        let mark = self.marks.pop().ok_or("broken pickle: no mark on its stack")?;
-        self.stack.len().checked_sub(mark).ok_or_else(|| EMPTY.to_owned())
-    }
-
-    fn push_small_int(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let number = if operation == b'K' {
-            read_array::<1>(reader)?[0].into()
-        } else {
-            u16::from_le_bytes(read_array(reader)?)
-        };
-        self.push(Value::Int(number.into()))
+    fn push_int(&mut self, number: i64) {
+        self.push_new(Value::Int(Int::new(number)));
     }
 
     /// Integers of more than 64 bits occur as random seeds, which no reader needs.
-    fn push_long(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let bytes = read_counted(reader, if operation == 0x8a { 1 } else { 4 })?;
+    fn push_long(&mut self, bytes: &[u8]) {
         let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut number = [sign; 8];
         match number.get_mut(..bytes.len()) {
-            Some(low) => low.copy_from_slice(&bytes),
-            None => return self.push(Value::Opaque),
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                self.push_int(i64::from_le_bytes(number));
+            }
+            None => self.push(OPAQUE),
         }
-        self.push(Value::Int(i64::from_le_bytes(number)))
     }
 
-    fn push_text(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let bytes = read_counted(
-            reader,
-            match operation {
-                0x8c | b'U' => 1,
-                0x8d => 8,
-                _ => 4,
-            },
-        )?;
-        self.push(Value::Str(String::from_utf8_lossy(&bytes).into_owned()))
+    fn push_text(&mut self, bytes: &[u8]) {
+        let text = self.pickle.add_text(bytes);
+        self.push_new(Value::Text(text));
     }
 
-    fn push_bytes(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        read_counted(
-            reader,
-            match operation {
-                b'C' => 1,
-                b'B' => 4,
-                _ => 8,
-            },
-        )?;
-        self.push(Value::Bytes)
-    }
-
-    fn collect(&mut self) -> Result<(), String> {
-        let count = self.since_mark()?;
-        self.collect_last(count)
-    }
-
-    fn collect_last(&mut self, count: usize) -> Result<(), String> {
-        let items = self.take(count)?;
-        self.push(Value::Sequence(items))
-    }
-
-    fn collect_dict(&mut self) -> Result<(), String> {
-        let count = self.since_mark()?;
-        let entries = pairs(&self.take(count)?);
-        self.push(Value::Dict(entries))
-    }
-
-    fn extend(&mut self, count: usize) -> Result<(), String> {
-        let new = self.take(count)?;
-        let list = self.top()?;
-        match &mut self.values[list] {
-            Value::Sequence(items) => items.extend(new),
-            Value::Opaque => {}
-            _ => return Err("broken pickle: appends to what is no list".to_owned()),
+    fn push_global(&mut self, operation: u8, input: &mut Input<'_, impl BufRead>) -> Result<(), PickleError> {
+        let [module, name] = if operation == b'c' {
+            let module = self.pickle.add_text(input.line()?);
+            [module, self.pickle.add_text(input.line()?)]
+        } else {
+            let [module, name] = self.take()?.map(|id| self.pickle.value(id));
+            let (Value::Text(module), Value::Text(name)) = (module, name) else {
+                return Err(PickleError::Expected("a text"));
+            };
+            [module, name]
+        };
+        match Global::find(self.pickle.str(module), self.pickle.str(name)) {
+            Some(global) => self.push_new(Value::Global(global, name)),
+            None => return Err(PickleError::Forbidden { module: self.short(module), name: self.short(name) }),
         }
         Ok(())
     }
 
-    fn insert(&mut self, count: usize) -> Result<(), String> {
-        let new = pairs(&self.take(count)?);
-        let dict = self.top()?;
-        match &mut self.values[dict] {
-            Value::Dict(entries) => entries.extend(new),
-            Value::Opaque => {}
-            _ => return Err("broken pickle: sets items of what is no dictionary".to_owned()),
+    /// A text that may be of any length, for an error message.
+    fn short(&self, text: Text) -> String {
+        self.pickle.str(text).chars().take(80).collect()
+    }
+
+    fn top(&self) -> Result<Id, PickleError> {
+        self.stack.last().copied().ok_or(PickleError::EmptyStack)
+    }
+
+    /// Where the last `count` values begin, which must lie above the last mark.
+    fn floor(&self, count: usize) -> Result<usize, PickleError> {
+        let mark = self.marks.last().map_or(0, |&mark| mark as usize);
+        self.stack.len().checked_sub(count).filter(|&start| start >= mark).ok_or(PickleError::EmptyStack)
+    }
+
+    /// Removes the last values.
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[Id; N], PickleError> {
+        let start = self.floor(N)?;
+        let mut taken = [NONE; N];
+        taken.copy_from_slice(&self.stack[start..]);
+        self.stack.truncate(start);
+        Ok(taken)
+    }
+
+    /// Removes the last mark and says how many values lie above it.
+    fn since_mark(&mut self) -> Result<usize, PickleError> {
+        let mark = self.marks.pop().ok_or(PickleError::Expected("a mark on its stack"))?;
+        self.stack.len().checked_sub(mark as usize).ok_or(PickleError::EmptyStack)
+    }
+
+    fn collect_marked(&mut self, container: fn(Items) -> Value) -> Result<(), PickleError> {
+        let count = self.since_mark()?;
+        self.collect(count, container)
+    }
+
+    fn collect(&mut self, count: usize, container: fn(Items) -> Value) -> Result<(), PickleError> {
+        let start = self.floor(count)?;
+        let items = self.pickle.append(Items::EMPTY, self.stack.drain(start..));
+        self.push_new(container(items));
+        Ok(())
+    }
+
+    /// The last `count` values become elements of the list under them.
+    fn extend(&mut self, count: usize) -> Result<(), PickleError> {
+        let start = self.floor(count)?;
+        let list = self.below(start)?;
+        match self.pickle.value(list) {
+            Value::List(items) => {
+                let items = self.pickle.append(items, self.stack.drain(start..));
+                self.pickle.replace(list, Value::List(items));
+            }
+            Value::Opaque => self.stack.truncate(start),
+            _ => return Err(PickleError::Expected("a list to append to")),
         }
         Ok(())
     }
 
-    fn memoize(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let key = if operation == 0x94 { self.memo.len() as u64 } else { read_memo_key(operation == b'q', reader)? };
+    /// The last `count` values become keys and values of the dictionary under them.
+    fn insert(&mut self, count: usize) -> Result<(), PickleError> {
+        let start = self.floor(count)?;
+        let dict = self.below(start)?;
+        match self.pickle.value(dict) {
+            Value::Dict(_) if !count.is_multiple_of(2) => return Err(PickleError::Expected("a value for each key")),
+            Value::Dict(items) => {
+                let items = self.pickle.append(items, self.stack.drain(start..));
+                self.pickle.replace(dict, Value::Dict(items));
+            }
+            Value::Opaque => self.stack.truncate(start),
+            _ => return Err(PickleError::Expected("a dictionary to set items of")),
+        }
+        Ok(())
+    }
+
+    fn below(&self, start: usize) -> Result<Id, PickleError> {
+        start.checked_sub(1).map(|place| self.stack[place]).ok_or(PickleError::EmptyStack)
+    }
+
+    fn memoize(&mut self, operation: u8, input: &mut Input<'_, impl BufRead>) -> Result<(), PickleError> {
+        let key = if operation == 0x94 { self.memo.len() as u32 } else { memo_key(operation == b'q', input)? };
         let top = self.top()?;
         self.memo.insert(key, top);
         Ok(())
     }
 
-    fn recall(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let key = read_memo_key(operation == b'h', reader)?;
-        let value = self.memo.get(&key).ok_or("broken pickle: recalls what it never stored")?;
-        self.stack.push(*value);
+    fn recall(&mut self, operation: u8, input: &mut Input<'_, impl BufRead>) -> Result<(), PickleError> {
+        let key = memo_key(operation == b'h', input)?;
+        let id = self.memo.get(&key).copied().ok_or(PickleError::Memo(key))?;
+        self.push(id);
         Ok(())
     }
-
-    fn push_global(&mut self, operation: u8, reader: &mut impl BufRead) -> Result<(), String> {
-        let (module, name) = if operation == b'c' {
-            (read_line(reader)?, read_line(reader)?)
-        } else {
-            let names = self.take(2)?;
-            (self.text(names[0])?.to_owned(), self.text(names[1])?.to_owned())
-        };
-        if !globals::is_known(&module, &name) {
-            return Err(format!("the pickle asks for `{module}.{name}`, which no checkpoint needs; nothing was run"));
-        }
-        self.push(Value::Global(format!("{module}.{name}")))
-    }
 }
 
-const EMPTY: &str = "broken pickle: its stack is empty";
-
-fn pairs(ids: &[Id]) -> Vec<(Id, Id)> {
-    ids.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
-}
-
-fn read_array<const N: usize>(reader: &mut impl Read) -> Result<[u8; N], String> {
-    let mut bytes = [0; N];
-    reader.read_exact(&mut bytes).map_err(cut_off)?;
-    Ok(bytes)
-}
-
-/// Bytes behind their little-endian count. Memory grows with what arrives, not with what the count promises.
-fn read_counted(reader: &mut impl BufRead, count_bytes: usize) -> Result<Vec<u8>, String> {
-    let mut count = [0; 8];
-    reader.read_exact(&mut count[..count_bytes]).map_err(cut_off)?;
-    let count = u64::from_le_bytes(count);
-    let mut bytes = Vec::new();
-    reader.take(count.min(LONGEST_TEXT)).read_to_end(&mut bytes).map_err(cut_off)?;
-    if bytes.len() as u64 == count {
-        Ok(bytes)
-    } else {
-        Err(format!("the pickle ends or is too long inside a text of {count} bytes"))
-    }
-}
-
-fn read_line(reader: &mut impl BufRead) -> Result<String, String> {
-    let mut line = Vec::new();
-    reader.take(1024).read_until(b'\n', &mut line).map_err(cut_off)?;
-    let line = line.strip_suffix(b"\n").ok_or("broken pickle: a name without end")?;
-    Ok(String::from_utf8_lossy(line).into_owned())
-}
-
-fn read_memo_key(short: bool, reader: &mut impl Read) -> Result<u64, String> {
-    Ok(if short { read_array::<1>(reader)?[0].into() } else { u32::from_le_bytes(read_array(reader)?).into() })
-}
-
-fn cut_off(error: io::Error) -> String {
-    format!("the pickle cannot be read to its end: {error}")
+fn memo_key(short: bool, input: &mut Input<'_, impl BufRead>) -> Result<u32, PickleError> {
+    Ok(if short { input.array::<1>()?[0].into() } else { u32::from_le_bytes(input.array()?) })
 }

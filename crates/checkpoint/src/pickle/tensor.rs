@@ -2,75 +2,95 @@
 
 use std::ops::Range;
 
-use safetensors::Dtype;
+use super::PickleError;
+use super::calls::Storage;
+use super::storages::Place;
+use crate::{ElementType, TensorInfo};
 
-/// A run of elements that tensors share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Storage {
-    /// The file's name for it.
-    pub(crate) key: String,
-    pub(crate) dtype: Dtype,
-    /// Elements.
-    pub(crate) length: usize,
-}
+/// No weight has more dimensions.
+pub(crate) const MOST_DIMENSIONS: usize = 8;
 
 /// Elements of a storage, picked by an offset and strides.
 #[derive(Clone, Debug)]
-pub(crate) struct TensorView {
-    pub(crate) storage: Storage,
-    pub(crate) shape: Vec<usize>,
-    strides: Vec<usize>,
-    offset: usize,
+pub(crate) struct Layout {
+    pub(crate) offset: u64,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) strides: Vec<u64>,
 }
 
-impl TensorView {
-    /// Refuses views that reach outside their storage, and views with more elements than the storage has, whose size the
-    /// file would not bound.
-    pub(crate) fn new(storage: Storage, offset: usize, shape: Vec<usize>, strides: Vec<usize>) -> Result<Self, String> {
-        let view = Self { storage, shape, strides, offset };
-        let elements = view.shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
-        let end = view.extent().and_then(|extent| extent.checked_add(offset));
-        let length = view.storage.length;
-        if view.strides.len() != view.shape.len()
-            || elements.is_none_or(|elements| elements > length)
-            || end.is_none_or(|end| end > length)
-        {
-            return Err(format!(
-                "a tensor of shape {:?}, strides {:?} and offset {offset} does not fit its storage of {length} elements",
-                view.shape, view.strides
-            ));
-        }
-        Ok(view)
+impl Layout {
+    fn elements(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1_u64, |product, &extent| product.checked_mul(extent))
     }
 
     /// Elements from the first to the last, both included.
-    fn extent(&self) -> Option<usize> {
+    fn extent(&self) -> Option<u64> {
         if self.shape.contains(&0) {
             return Some(0);
         }
-        let last =
-            |sum: usize, (&extent, &stride): (&usize, &usize)| (extent - 1).checked_mul(stride)?.checked_add(sum);
+        let last = |sum: u64, (&extent, &stride): (&u64, &u64)| (extent - 1).checked_mul(stride)?.checked_add(sum);
         self.shape.iter().zip(&self.strides).try_fold(0, last)?.checked_add(1)
     }
 
-    /// Compares the storage that the pickle promises with the bytes that the file has.
-    pub(crate) fn check(&self, bytes: Option<u64>) -> Result<(), String> {
-        let Storage { key, dtype, length } = &self.storage;
-        let promised = (*length as u64).checked_mul(dtype.bitsize() as u64 / 8);
-        match bytes {
-            None => Err(format!("has its elements in storage `{key}`, which the file lacks")),
-            Some(bytes) if promised.is_none_or(|promised| promised > bytes) => Err(format!(
-                "has its elements in a storage of {length} x {dtype}, for which the file has {bytes} bytes"
-            )),
-            Some(_) => Ok(()),
+    /// Whether the tensor stays inside a storage of `length` elements and has no more than it, so that the file bounds its
+    /// size.
+    fn fits(&self, length: u64) -> bool {
+        let end = self.extent().and_then(|extent| extent.checked_add(self.offset));
+        self.strides.len() == self.shape.len()
+            && self.elements().is_some_and(|elements| elements <= length)
+            && end.is_some_and(|end| end <= length)
+    }
+}
+
+/// A tensor, and where its elements are in the file.
+#[derive(Debug)]
+pub(crate) struct TensorView {
+    place: Place,
+    element_type: ElementType,
+    layout: Layout,
+}
+
+impl TensorView {
+    /// Refuses layouts that reach outside the storage, and storages for which the file has too few bytes.
+    pub(crate) fn new(
+        tensor: &str,
+        storage: Storage<'_>,
+        layout: Layout,
+        place: Option<Place>,
+    ) -> Result<Self, PickleError> {
+        let tensor = || tensor.to_owned();
+        let Storage { key, element_type, length } = storage;
+        let place = place.ok_or_else(|| PickleError::StorageMissing { tensor: tensor(), key: shortened(key) })?;
+        if !layout.fits(length) {
+            let Layout { offset, shape, strides } = layout;
+            return Err(PickleError::OutsideStorage { tensor: tensor(), shape, strides, offset, length });
         }
+        let promised = length.saturating_mul(element_type.bits() / 8);
+        if promised > place.length {
+            return Err(PickleError::StorageShort { tensor: tensor(), promised, bytes: place.length });
+        }
+        Ok(Self { place, element_type, layout })
+    }
+
+    pub(crate) fn info(&self) -> TensorInfo {
+        // An extent that passes the address space belongs to a tensor that cannot be read into it.
+        let extent = |&extent: &u64| usize::try_from(extent).unwrap_or(usize::MAX);
+        TensorInfo { dtype: self.element_type, shape: self.layout.shape.iter().map(extent).collect() }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// The storage's bytes among which the tensor's are.
     pub(crate) fn window(&self) -> Range<u64> {
-        let size = self.storage.dtype.bitsize() / 8;
-        let extent = self.extent().unwrap_or(0);
-        (self.offset * size) as u64..((self.offset + extent) * size) as u64
+        let size = self.element_size();
+        let extent = self.layout.extent().unwrap_or(0);
+        self.layout.offset * size..(self.layout.offset + extent) * size
+    }
+
+    fn element_size(&self) -> u64 {
+        self.element_type.bits() / 8
     }
 
     /// The tensor's own bytes, in row-major order, out of those of its [`window`](Self::window).
@@ -78,21 +98,36 @@ impl TensorView {
         if self.is_contiguous() {
             return window;
         }
-        let size = self.storage.dtype.bitsize() / 8;
-        let mut starts = vec![0];
-        for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
-            starts = starts.iter().flat_map(|start| (0..extent).map(move |index| start + index * stride)).collect();
+        let elements = self.layout.elements().unwrap_or(0);
+        let mut bytes = Vec::with_capacity((elements * self.element_size()) as usize);
+        self.gather_dimension(0, 0, &window, &mut bytes);
+        bytes
+    }
+
+    /// Appends the elements of `dimension` and those inside of it, from element `start` of the window on.
+    fn gather_dimension(&self, dimension: usize, start: usize, window: &[u8], bytes: &mut Vec<u8>) {
+        let size = self.element_size() as usize;
+        let Some(&extent) = self.layout.shape.get(dimension) else {
+            return bytes.extend_from_slice(&window[start * size..(start + 1) * size]);
+        };
+        let stride = self.layout.strides[dimension] as usize;
+        for index in 0..extent as usize {
+            self.gather_dimension(dimension + 1, start + index * stride, window, bytes);
         }
-        starts.iter().flat_map(|start| &window[start * size..(start + 1) * size]).copied().collect()
     }
 
     fn is_contiguous(&self) -> bool {
         let mut expected = 1;
-        let mut follows = |(&extent, &stride): (&usize, &usize)| {
+        let mut follows = |(&extent, &stride): (&u64, &u64)| {
             let fits = extent == 1 || stride == expected;
             expected *= extent;
             fits
         };
-        self.shape.contains(&0) || self.shape.iter().zip(&self.strides).rev().all(&mut follows)
+        let Layout { shape, strides, .. } = &self.layout;
+        shape.contains(&0) || shape.iter().zip(strides).rev().all(&mut follows)
     }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
 }

@@ -147,7 +147,7 @@ fn an_index_that_is_wrong() {
 fn folders_that_are_no_checkpoint() {
     let open = |files: &[(&str, &[u8])]| Checkpoint::open(folder(files).path());
     let index = |text: &'static [u8]| -> [(&str, &[u8]); 1] { [("model_index.json", text)] };
-    message(open(&[]), &["no model_index.json"]);
+    message(open(&[]), &["folder", "model_index.json"]);
     message(open(&index(b"{")), &["model_index.json", "not JSON"]);
     message(open(&index(b"[]")), &["model_index.json", "object"]);
     message(open(&index(b"\xff\xfe")), &["model_index.json", "UTF-8"]);
@@ -181,7 +181,7 @@ fn a_view_renames_and_splits() {
         "w",
         &safetensors_of(&[("fused", &[6, 2], &values), ("odd", &[4], &[0.0; 4]), ("other", &[1], &[0.0])]),
     )]);
-    let weights: Arc<dyn Weights> = open_weights(&folder.path().join("w")).unwrap().into();
+    let weights: Arc<dyn Weights> = open_weights(&folder.path().join("w")).unwrap();
     let view = View::new(weights, |name| match name {
         "fused" => (0..3).map(|index| (format!("part{index}"), Part::Third(index))).collect(),
         "odd" => vec![("third".to_owned(), Part::Third(0))],

@@ -83,6 +83,7 @@ fn file(
                 "BF16" => data.extend(bf16::from_f32(value).to_le_bytes()),
                 "F64" => data.extend(f64::from(value).to_le_bytes()),
                 "I32" => data.extend((value as i32).to_le_bytes()),
+                "F8_E5M2" => data.push((f16::from_f32(value).to_bits() >> 8) as u8),
                 _ => data.extend(value.to_le_bytes()),
             }
         }
@@ -125,6 +126,24 @@ fn every_float_type_into_float32_and_float16() {
             assert_eq!(values(&net.net.0.gamma), expected("net.0.weight", 2));
             assert_eq!(values(&net.scale), expected("scale", 1));
         }
+    }
+}
+
+/// Powers of two, which float8 has too.
+#[test]
+fn float8_into_float32_and_float16() {
+    for to in [DType::F32, DType::F16] {
+        let mut net = net(&Device::flex());
+        let powers = file("F8_E5M2", |name, _, values, _| {
+            values
+                .iter_mut()
+                .enumerate()
+                .for_each(|(index, value)| *value = 2_f32.powi((index % 8) as i32 - name.len() as i32 % 3));
+        });
+        load(&mut net, &powers, to).unwrap();
+        assert_eq!(net.conv.weight.val().dtype(), to);
+        assert_eq!(values(net.conv.bias.as_ref().unwrap()), [1.0, 2.0, 4.0]);
+        assert_eq!(values(&net.to_out[0].weight), [1.0, 8.0, 2.0, 16.0, 4.0, 32.0]);
     }
 }
 

@@ -3,14 +3,19 @@
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
 mod configurations;
+mod element_types;
 mod folders;
+mod kinds;
 mod latents;
 mod loading;
 mod on_demand;
 mod outputs;
 mod pickles;
+mod reads;
 mod safetensors_files;
 mod single_files;
+#[path = "../torch/mod.rs"]
+mod torch;
 
 use std::path::{Path, PathBuf};
 

@@ -27,7 +27,7 @@ pub(crate) struct Latents {
 
 /// The distributions of the latents of some images.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct LatentBatch {
+pub struct LatentBatch {
     shape: [usize; 4],
     mean: Vec<f32>,
     deviation: Vec<f32>,

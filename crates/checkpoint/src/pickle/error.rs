@@ -1,0 +1,138 @@
+use std::io;
+
+use crate::Kind;
+
+/// Why a file of `torch.save` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PickleError {
+    /// The storage of the file refuses to read.
+    #[error("cannot be read: {0}")]
+    Read(#[source] io::Error),
+    /// The file ends inside of its pickle or its tensors.
+    #[error("the file ends too early; it is truncated, load or save it again")]
+    Truncated,
+    /// The zip archive around the pickle contradicts itself or the file.
+    #[error("broken or truncated zip archive: {0}")]
+    Archive(&'static str),
+    /// An entry of the archive is compressed or encrypted.
+    #[error("its `{entry}` is compressed or encrypted, which torch.save never does; save it again with torch.save")]
+    Compressed {
+        /// The entry.
+        entry: String,
+    },
+    /// An archive of something else.
+    #[error("this is {0}")]
+    Kind(Kind),
+    /// A pickle of something else than tensors.
+    #[error("a pickle, but none that torch.save wrote")]
+    NotTorch,
+    /// Another version of the format before PyTorch 1.6.
+    #[error("version {0} of PyTorch's old format; 1001 is the only one")]
+    Version(i64),
+    /// Written by a big-endian machine.
+    #[error("not written on a little-endian machine; load and save it again on one")]
+    BigEndian,
+    /// The pickle names a function or class that no checkpoint needs.
+    #[error("the pickle asks for `{module}.{name}`, which no checkpoint needs; nothing was run")]
+    Forbidden {
+        /// Python's module.
+        module: String,
+        /// The name in it.
+        name: String,
+    },
+    /// An operation that `torch.save` does not write.
+    #[error("pickle operation {0:#04x} does not occur in checkpoints")]
+    Operation(u8),
+    /// Another kind of value than an operation needs.
+    #[error("broken pickle: {0} is expected")]
+    Expected(&'static str),
+    /// An operation takes more values than there are.
+    #[error("broken pickle: its stack is empty")]
+    EmptyStack,
+    /// A value is recalled that was never stored.
+    #[error("broken pickle: recalls value {0}, which it never stored")]
+    Memo(u32),
+    /// A pickle that is longer than that of any checkpoint.
+    #[error("a pickle of more than {limit} bytes, or a text in it of {length}")]
+    TooLong {
+        /// Bytes of the pickle or of the text that is the longest.
+        length: u64,
+        /// The most bytes that are read.
+        limit: u64,
+    },
+    /// More values than a checkpoint has, or more names than a file of its length lists.
+    #[error("the pickle has more values than a checkpoint of its length; is it damaged, or meant to fill the memory?")]
+    TooManyValues,
+    /// Containers that contain themselves, or too many inside each other.
+    #[error("its values are nested without end")]
+    Nested,
+    /// A tensor's name that is longer than any.
+    #[error("a name of {length} characters, beginning with `{beginning}`")]
+    Name {
+        /// Bytes of the name.
+        length: usize,
+        /// How it begins.
+        beginning: String,
+    },
+    /// Two tensors of one name.
+    #[error("tensor `{tensor}` is there twice")]
+    NameTwice {
+        /// The name.
+        tensor: String,
+    },
+    /// Elements of a type that cannot be used.
+    #[error("tensors of type {name} cannot be read")]
+    ElementType {
+        /// PyTorch's name of the type or its storage.
+        name: String,
+    },
+    /// Views of storages as PyTorch 0.3 wrote them.
+    #[error("views of storages as PyTorch 0.3 wrote them cannot be read; save it again with a newer one")]
+    StorageView,
+    /// A tensor that reaches outside of its storage.
+    #[error(
+        "tensor `{tensor}` of shape {shape:?}, strides {strides:?} and offset {offset} does not fit its storage of {length} elements"
+    )]
+    OutsideStorage {
+        /// The name.
+        tensor: String,
+        /// Its extents.
+        shape: Vec<u64>,
+        /// Elements from one index to the next, for each dimension.
+        strides: Vec<u64>,
+        /// Elements in front of it.
+        offset: u64,
+        /// Elements of the storage.
+        length: u64,
+    },
+    /// A tensor whose elements the file lacks.
+    #[error("tensor `{tensor}` has its elements in storage `{key}`, which the file lacks")]
+    StorageMissing {
+        /// The name.
+        tensor: String,
+        /// The storage.
+        key: String,
+    },
+    /// A storage with fewer bytes than the pickle promises.
+    #[error(
+        "tensor `{tensor}` has its elements in a storage of {promised} bytes, for which the file has {bytes} bytes"
+    )]
+    StorageShort {
+        /// The name.
+        tensor: String,
+        /// Bytes that the pickle promises.
+        promised: u64,
+        /// Bytes that are there.
+        bytes: u64,
+    },
+}
+
+impl From<io::Error> for PickleError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Truncated,
+            _ => Self::Read(error),
+        }
+    }
+}
