@@ -11,7 +11,7 @@ use pyrograph_checkpoint::{
 };
 
 /// A reader by the name of its target and of its folder in `corpus`.
-pub type Reader = fn(&[u8]);
+pub(crate) type Reader = fn(&[u8]);
 
 /// All of them.
 pub(crate) const READERS: [(&str, Reader); 4] =

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use pyrograph::{Algorithm, CheckpointError, Error, LoadOptions, Note, PredictionType, Request, StableDiffusion};
-use pyrograph_checkpoint::open_weights;
+use pyrograph_checkpoint::{open_weights, save_tensors};
 use pyrograph_clip::Vocabulary;
-use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,25 +52,19 @@ fn patched(file: &str, changes: Value) -> TempDir {
 fn add_rows(file: &Path, count: usize) {
     let weights = open_weights(file).expect("the reference is committed");
     let tensors = weights.names().into_iter().map(|name| {
-        let info = weights.info(name).expect("a listed name");
-        let (mut shape, mut bytes) = (info.shape, weights.read(name).expect("a tensor").as_bytes().to_vec());
-        if name.ends_with("token_embedding.weight") {
-            let width = shape[1];
-            let row =
-                |row: usize| (0..width).map(move |i| (-0.3 + 0.6 * i as f32 / (width - 1) as f32) * (row + 1) as f32);
-            let rows: Vec<f32> = (0..count).flat_map(row).collect();
-            let rows = TensorData::new(rows, [count, width]).convert_dtype(DType::F16);
-            bytes.extend_from_slice(rows.as_bytes());
-            shape[0] += count;
+        let data = weights.read(name).expect("a tensor");
+        if !name.ends_with("token_embedding.weight") {
+            return (name, data);
         }
-        (name.to_owned(), info.dtype, shape, bytes)
+        let (rows, width) = (data.shape()[0], data.shape()[1]);
+        let row = |row: usize| (0..width).map(move |i| (-0.3 + 0.6 * i as f32 / (width - 1) as f32) * (row + 1) as f32);
+        let new: Vec<f32> = (0..count).flat_map(row).collect();
+        let new = TensorData::new(new, [count, width]).convert_dtype(DType::F16);
+        let bytes = [data.as_bytes(), new.as_bytes()].concat();
+        (name, TensorData::from_bytes_vec(bytes, [rows + count, width], DType::F16))
     });
-    let tensors: Vec<_> = tensors.collect();
-    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-        (name, TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as elements"))
-    });
-    let bytes = safetensors::serialize(views, None).expect("the names differ");
-    fs::write(file, bytes).expect("the folder can be written to");
+    let tensors: Vec<(&str, TensorData)> = tensors.collect();
+    save_tensors(file, &tensors).expect("the folder can be written to");
 }
 
 fn load(folder: &TempDir) -> Result<StableDiffusion, Error> {

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use pyrograph::{Algorithm, Device, LoadOptions, Request, StableDiffusion};
-use pyrograph_checkpoint::open_weights;
-use safetensors::tensor::TensorView;
+use pyrograph_checkpoint::{open_weights, save_tensors};
 use serde_json::Value;
 
 use crate::support::{Dump, assert_close, devices, json, reference, shipped_model};
@@ -115,13 +114,9 @@ fn folder_and_single_files_give_the_same_picture() {
 
 fn copy_as_safetensors(from: &Path, to: &Path) {
     let weights = open_weights(from).expect("the reference is committed");
-    let read = |name: &str| (weights.info(name).expect("a listed name"), weights.read(name).expect("a tensor"));
-    let tensors: Vec<_> = weights.names().into_iter().map(|name| (name.to_owned(), read(name))).collect();
-    let views = tensors.iter().map(|(name, (info, data))| {
-        let view = TensorView::new(info.dtype, info.shape.clone(), data.as_bytes()).expect("as many bytes as elements");
-        (name, view)
-    });
-    safetensors::serialize_to_file(views, None, to).expect("the folder can be written to");
+    let read = |name| (name, weights.read(name).expect("a tensor"));
+    let tensors: Vec<_> = weights.names().into_iter().map(read).collect();
+    save_tensors(to, &tensors).expect("the folder can be written to");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use safetensors::Dtype;
 
 use crate::{CheckpointError, ElementType, SafetensorsFile, Weights};
 

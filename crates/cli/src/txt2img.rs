@@ -1,6 +1,6 @@
 //! `pyrograph txt2img`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use pyrograph::{Algorithm, Denoising, Device, LoadOptions, Location, PredictionType, Request, StableDiffusion};
