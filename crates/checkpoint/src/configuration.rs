@@ -21,7 +21,8 @@ pub fn read_config<T: DeserializeOwned>(
 ) -> Result<(T, Vec<Note>), CheckpointError> {
     let config = without_defaults(config);
     let mut unread = Vec::new();
-    let read = serde_ignored::deserialize(&config, |path| unread.push(path.to_string()));
+    let mut note_unread = |path: serde_ignored::Path<'_>| unread.push(path.to_string());
+    let read = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(&config, &mut note_unread));
     let read = read.map_err(|error| CheckpointError::format(file, error))?;
     let notes = unread.into_iter().map(|key| judge(file, class, &key, &config[key.as_str()]));
     let notes: Result<Vec<_>, _> = notes.collect();

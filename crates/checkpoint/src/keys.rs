@@ -205,13 +205,8 @@ const EULER: Keys = &[("interpolation_type", NoneIf(&["\"linear\""])), ("timeste
 const MULTISTEP: Keys = &[("lower_order_final", Read), ("solver_order", Read), ("solver_type", Read)];
 
 /// Flow matching; all but the first are without effect where that is off.
-const FLOW: Keys = &[
-    ("use_flow_sigmas", OFF),
-    ("flow_shift", None),
-    ("shift_terminal", None),
-    ("time_shift_type", None),
-    ("use_dynamic_shifting", None),
-];
+const FLOW: Keys =
+    &[("use_flow_sigmas", OFF), ("flow_shift", None), ("time_shift_type", None), ("use_dynamic_shifting", None)];
 
 const DPM_SOLVER: Keys = &[
     ("algorithm_type", Read),
@@ -222,7 +217,7 @@ const DPM_SOLVER: Keys = &[
     ("variance_type", NoneIf(&["\"fixed_small\"", "\"fixed_small_log\"", "\"fixed_large\"", "\"fixed_large_log\""])),
 ];
 
-const UNIPC: Keys = &[("disable_corrector", Read), ("predict_x0", Read), ("solver_p", NULL)];
+const UNIPC: Keys = &[("disable_corrector", Read), ("predict_x0", Read), ("shift_terminal", None), ("solver_p", NULL)];
 
 const LCM: Keys = &[("original_inference_steps", Read), ("timestep_scaling", Read)];
 

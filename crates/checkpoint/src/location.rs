@@ -137,6 +137,12 @@ impl Location {
         self.storage.list(&self.path)
     }
 
+    /// The names in the folder of this file.
+    pub(crate) fn siblings(&self) -> Vec<String> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.storage.list(folder.unwrap_or(Path::new(".")))
+    }
+
     pub(crate) fn stamp(&self) -> Option<String> {
         self.storage.stamp(&self.path)
     }

@@ -34,7 +34,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     clip: Option<PathBuf>,
     /// Pictures of each folder
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200,
+        allow_negative_numbers = true,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..)
+    )]
     count: usize,
     /// Denoising steps
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -110,7 +110,7 @@ fn wrong_models_are_named() {
     change("\"patch_size\": 5", "\"patch_size\": 0");
     refuses("config.json, vision_config: patch_size is 0");
     change("\"num_channels\": 3", "\"num_channels\": 1");
-    refuses("num_channels: is 1");
+    refuses("num_channels is 1");
     change("\"projection_dim\": 12", "\"projection_dim\": 13");
     refuses("tokenizer: has 49408 tokens"); // without files it is CLIP's own
     for file in ["vocab.json", "merges.txt"] {

@@ -16,12 +16,13 @@ const COMMANDS: [(&str, &[&str]); 3] = [
 fn features(selection: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
     let mut tree = Command::new(env!("CARGO"));
-    tree.args(["tree", "--offline", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p}\t{f}"]);
+    tree.args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}\t{f}"]);
     let output = tree.arg("--manifest-path").arg(manifest).args(selection).output().expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut features = BTreeMap::<String, BTreeSet<String>>::new();
     for line in String::from_utf8(output.stdout).expect("cargo prints text").lines() {
         let (package, set) = line.split_once('\t').expect("two columns");
+        let set = set.trim_end_matches(" (*)"); // listed before
         features.entry(package.to_owned()).or_default().insert(set.to_owned());
     }
     features

@@ -85,8 +85,11 @@ impl Workplace {
         fs::read_to_string(self.path("run/losses.csv")).map_or(0, |text| text.lines().count().saturating_sub(1))
     }
 
-    /// The step of the latest checkpoint.
+    /// The step of the latest checkpoint; the first one follows its line in `losses.csv` by a moment.
     fn saved(&self) -> usize {
+        (0..200)
+            .take_while(|_| !self.path("run/checkpoints/latest").exists())
+            .for_each(|_| sleep(Duration::from_millis(10)));
         let latest = fs::read_to_string(self.path("run/checkpoints/latest")).expect("there is a checkpoint");
         let checkpoint = self.path("run/checkpoints").join(latest.trim());
         let state = fs::read_to_string(checkpoint.join("state.json")).expect("it has a state");

@@ -3,6 +3,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder_config::{field_error, in_range};
+use crate::error::parse;
 use crate::{ClipModel, ClipTextConfig, ClipVisionConfig, Error};
 
 const FILE: &str = "config.json";
@@ -40,7 +41,7 @@ impl ClipConfig {
     /// # Errors
     /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
-        let config: Self = serde_json::from_str(config_json).map_err(|cause| Error::Json { file: FILE, cause })?;
+        let config: Self = parse(FILE, config_json)?;
         config.validate()?;
         Ok(config)
     }

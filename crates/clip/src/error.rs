@@ -1,3 +1,4 @@
+use serde::de::DeserializeOwned;
 use tokenizers::Error as BpeError;
 
 /// What is wrong with a tokenizer's files, a text tower's configuration or a prompt.
@@ -53,4 +54,10 @@ pub enum Error {
     /// The BPE library refused a text or a vocabulary.
     #[error("tokenizer: {0}")]
     Bpe(BpeError),
+}
+
+/// A configuration; an error names the path of the key at fault.
+pub(crate) fn parse<T: DeserializeOwned>(file: &'static str, json: &str) -> Result<T, Error> {
+    let parsed = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
+    parsed.map_err(|error| Error::Json { file, cause: serde::de::Error::custom(error) })
 }

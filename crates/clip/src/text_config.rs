@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;
 use crate::encoder_config::{EncoderConfig, in_range};
+use crate::error::parse;
 use crate::text_model::{ClipTextEmbeddings, ClipTextModel};
 use crate::{Error, HiddenAct};
 
@@ -59,8 +60,7 @@ impl ClipTextConfig {
     /// # Errors
     /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
-        let file = "text_encoder/config.json";
-        let config: Self = serde_json::from_str(config_json).map_err(|cause| Error::Json { file, cause })?;
+        let config: Self = parse("text_encoder/config.json", config_json)?;
         config.validate()?;
         Ok(config)
     }

@@ -137,7 +137,9 @@ impl SchedulerConfig {
     /// # Errors
     /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
-        let config: Self = serde_json::from_str(text).map_err(|cause| SchedulerError::Json { cause })?;
+        let wrong = |cause| SchedulerError::Json { cause };
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(wrong)?;
+        let config = Self::deserialize(serde_json::Value::Object(object)).map_err(wrong)?;
         config.validate()?;
         Ok(config)
     }

@@ -47,18 +47,21 @@ impl SigmaTable {
 mod tests {
     use super::*;
 
+    fn sigmas() -> Vec<f32> {
+        (0..50).map(|i| 0.03 * 1.13_f32.powi(i)).collect()
+    }
+
     fn table() -> SigmaTable {
-        SigmaTable::new((0..50).map(|i| 0.03 * 1.13_f32.powi(i)).collect())
+        SigmaTable::new(sigmas())
     }
 
     /// Looking up the timestep of a level and the level of a timestep undo each other at whole timesteps.
     #[test]
     fn timestep_of_a_sigma_of_the_table_is_its_index() {
         let table = table();
-        for index in 0..50 {
-            let sigma = f64::from(0.03 * 1.13_f32.powi(index));
-            assert_eq!(table.sigma_of(f64::from(index)), sigma);
-            assert!((table.timestep_of(sigma) - f64::from(index)).abs() < 1e-4, "{index}");
+        for (index, sigma) in sigmas().into_iter().map(f64::from).enumerate() {
+            assert_eq!(table.sigma_of(index as f64), sigma);
+            assert!((table.timestep_of(sigma) - index as f64).abs() < 1e-4, "{index}");
         }
         assert_eq!((table.timestep_of(0.0), table.timestep_of(1e9)), (0.0, 49.0));
         assert_eq!((table.sigma_of(-1.0), table.sigma_of(77.0)), (table.min(), table.max()));

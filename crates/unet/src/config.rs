@@ -112,6 +112,7 @@ impl UNet2dConditionConfig {
         let divisible = |&channels: &usize| sane(channels) && channels % groups == 0;
         let problem = format!("must be positive multiples of norm_num_groups, {groups}");
         check(self.block_out_channels.iter().all(divisible), "block_out_channels", &problem)?;
+        check(self.norm_eps.is_finite() && self.norm_eps > 0.0, "norm_eps", "must be a positive number")?;
         check(sane(self.in_channels), "in_channels", "must be a positive number")?;
         check(sane(self.out_channels), "out_channels", "must be a positive number")?;
         let positive = self.sample_size.is_none_or(|size| size.height_and_width().into_iter().all(sane));

@@ -83,6 +83,9 @@ impl Location {
     /// Whether a download to this path is under way, or was given up.
     pub(crate) fn has_unfinished(&self) -> bool {
         let Some(name) = self.path().file_name().and_then(|name| name.to_str()) else { return false };
-        UNFINISHED.iter().any(|extension| self.with_file_name(&format!("{name}.{extension}")).is_file())
+        self.siblings()
+            .iter()
+            .filter_map(|other| other.strip_prefix(name)?.strip_prefix('.'))
+            .any(|rest| UNFINISHED.contains(&rest))
     }
 }

@@ -4,7 +4,6 @@ use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
 use pyrograph_checkpoint::{Component, Location, load, read_config};
 use pyrograph_scheduler::Generator;
 use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
-use serde::Deserialize;
 
 use super::reconstruction::WINDOW;
 use super::{peak_signal_to_noise, structural_similarity};
@@ -32,8 +31,8 @@ pub fn reconstruction(
 ) -> Result<[f64; 2], TrainError> {
     let failed = |problem: String| TrainError::checkpoint(folder.path(), problem);
     let component = Component::open(folder.clone()).map_err(|error| failed(error.to_string()))?;
-    let config: AutoencoderKlConfig =
-        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| failed(error.to_string()))?;
+    let (config, _): (AutoencoderKlConfig, _) =
+        component.read_config("vae").map_err(|error| failed(error.to_string()))?;
     let mut model: AutoencoderKl = config.init(device.tensors()).map_err(|error| failed(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| failed(error.to_string()))?;
     let mut sums = [0.0; 2];

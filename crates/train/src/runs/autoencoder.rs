@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 use pyrograph::Device;
 use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
-use pyrograph_checkpoint::{Component, load};
+use pyrograph_checkpoint::{Component, load, read_config};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,8 +124,8 @@ impl Task for AutoencoderTask {
             task.model.clone_from(&start.config);
         }
         let wrong = |problem: String| TrainError::config("model", problem);
-        let model_config: AutoencoderKlConfig =
-            Deserialize::deserialize(&task.model).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+        let read = read_config("config.json", "AutoencoderKL", &task.model);
+        let (model_config, _): (AutoencoderKlConfig, _) = read.map_err(|error| wrong(error.to_string()))?;
         let autodiff = config.trainer.device(device);
         let mut model = model_config.init(&autodiff).map_err(|error| wrong(error.to_string()))?;
         match &start {

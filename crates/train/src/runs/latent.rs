@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 use image::imageops::replace;
 use pyrograph::{Device, Request, StableDiffusion};
-use pyrograph_autoencoder::AutoencoderKl;
+use pyrograph_autoencoder::{AutoencoderKl, AutoencoderKlConfig};
 use pyrograph_checkpoint::{Component, load, save};
 use pyrograph_clip::ClipTextModel;
 use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
@@ -105,8 +105,8 @@ fn autoencoder(
 ) -> Result<(Component, AutoencoderKl), TrainError> {
     let component = super::start::autoencoder(&config.task.start)?;
     let wrong = |problem: String| TrainError::config("autoencoder", problem);
-    let parsed: pyrograph_autoencoder::AutoencoderKlConfig =
-        Deserialize::deserialize(&component.config).map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+    let (parsed, _): (AutoencoderKlConfig, _) =
+        component.read_config("autoencoder").map_err(|error| wrong(error.to_string()))?;
     multiple("data.size", config.data.size as usize, parsed.downsampling())?;
     let mut model = parsed.init(device.tensors()).map_err(|error| wrong(error.to_string()))?;
     load(&mut model, component.weights.as_ref(), DType::F32).map_err(|error| wrong(error.to_string()))?;

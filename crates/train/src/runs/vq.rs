@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use image::RgbImage;
 use pyrograph::Device;
 use pyrograph_autoencoder::{VqModel, VqModelConfig};
-use pyrograph_checkpoint::{SafetensorsFile, Weights, save_tensors};
+use pyrograph_checkpoint::{SafetensorsFile, Weights, read_config, save_tensors};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,8 +65,8 @@ impl Task for VqTask {
     /// Codes begin where the latents of the first step's batches are.
     fn open(config: RunConfig<VqTaskConfig>, dataset: Dataset, device: &Device) -> Result<(Self, VqModel), TrainError> {
         let wrong = |problem: String| TrainError::config("model", problem);
-        let model_config: VqModelConfig = Deserialize::deserialize(&config.task.model)
-            .map_err(|error: serde_json::Error| wrong(error.to_string()))?;
+        let read = read_config("config.json", "VQModel", &config.task.model);
+        let (model_config, _): (VqModelConfig, _) = read.map_err(|error| wrong(error.to_string()))?;
         multiple("data.size", config.data.size as usize, model_config.shared.downsampling())?;
         let model = model_config.init(&config.trainer.device(device)).map_err(|error| wrong(error.to_string()))?;
         let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
