@@ -19,7 +19,7 @@ fn stays_small(what: &str, file: &[u8]) {
         Err(_) => outcome = "refused",
     });
     let (bound, time) = (64 * file.len() as u64 + (1 << 20), start.elapsed());
-    println!("{what}: {outcome}, {} bytes for {}, {time:?}", used.bytes_max, file.len());
+    eprintln!("{what}: {outcome}, {} bytes for {}, {time:?}", used.bytes_max, file.len());
     assert!(used.bytes_max <= bound, "{what}: {} bytes for a file of {}", used.bytes_max, file.len());
     assert!(time < Duration::from_secs(10), "{what}: {time:?}");
 }

@@ -1,5 +1,7 @@
 //! Images and numbers as users bring them: broken files, odd names, options and keys at their limits.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

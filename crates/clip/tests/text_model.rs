@@ -111,6 +111,6 @@ fn impossible_sizes_are_named() {
     assert!(heads.ends_with("num_attention_heads is 5, a divisor of hidden_size 64 is expected"));
     assert!(refusal(r#"{"layer_norm_eps": -1e-5}"#).contains("layer_norm_eps is -0.00001"));
     assert!(refusal(r#"{"hidden_act": "relu"}"#).contains("unknown variant `relu`, expected `quick_gelu` or `gelu`"));
-    assert!(refusal(r#"{"hidden_size": -5}"#).starts_with("text_encoder/config.json: invalid value"));
+    assert!(refusal(r#"{"hidden_size": -5}"#).starts_with("text_encoder/config.json: hidden_size: invalid value"));
     assert!(refusal("{").starts_with("text_encoder/config.json: EOF"));
 }

@@ -9,7 +9,7 @@ use pyrograph_kernels::{AdapterCapabilities, experimental_features};
 /// An adapter that wgpu sees.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// The adapter's own name, by which [`device`] finds it.
+    /// The adapter's own name, by which [`device()`](crate::device()) finds it.
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,

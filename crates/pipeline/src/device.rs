@@ -29,7 +29,7 @@ pub enum Limits {
 }
 
 /// The device of that name: `auto` (the best hardware adapter, else the CPU), `cpu`, `wgpu` (the best adapter, a software
-/// one if there is no other), or a part of an adapter's name as [`adapters`] lists it.
+/// one if there is no other), or a part of an adapter's name as [`adapters`](crate::adapters) lists it.
 ///
 /// With `PYROGRAPH_LIMITS=webgpu-default` in the environment the device is that of [`device_within`]
 /// [`Limits::WebGpuDefault`].

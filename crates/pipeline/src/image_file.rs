@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, RgbaImage};
 
 use crate::{Disproportionate, Error};
 
@@ -186,7 +186,7 @@ fn on_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
-    let rgba = image.into_rgba8();
+    let rgba = eight_bits(image);
     let blend = |channel: u8, alpha: u8| {
         let (channel, alpha) = (u32::from(channel), u32::from(alpha));
         ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8
@@ -195,4 +195,14 @@ fn on_white(image: DynamicImage) -> RgbImage {
         let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
         Rgb([r, g, b].map(|channel| blend(channel, alpha)))
     })
+}
+
+/// Of 16 bits the upper eight, as Pillow takes them.
+fn eight_bits(image: DynamicImage) -> RgbaImage {
+    if !matches!(image, DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_)) {
+        return image.into_rgba8();
+    }
+    let wide = image.into_rgba16();
+    let bytes = wide.as_raw().iter().map(|value| (value >> 8) as u8).collect();
+    RgbaImage::from_raw(wide.width(), wide.height(), bytes).expect("four values a pixel")
 }

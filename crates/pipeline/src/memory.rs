@@ -8,8 +8,8 @@ use crate::decode::Decoder;
 use crate::{Device, Error};
 
 /// Feature maps of the decoder, each as large as its largest, that exist at once: the input of a residual block, its
-/// normalised form, and the result of a convolution.
-const DECODER_MAPS: u64 = 3;
+/// normalised form, the result of a convolution, and the buffers that a convolution on the CPU needs.
+const DECODER_MAPS: u64 = 4;
 
 /// What a device can hold.
 #[derive(Debug, Clone, Copy)]

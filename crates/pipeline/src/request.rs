@@ -132,7 +132,7 @@ impl Request {
         Self { canvas: Canvas::Blank { width: width.into(), height: height.into() }, ..self }
     }
 
-    /// Sets [`Sampling::steps`].
+    /// Sets [`Sampling::steps`](field@Sampling::steps).
     #[must_use]
     pub fn with_steps(mut self, steps: impl Into<Option<usize>>) -> Self {
         self.sampling.steps = steps.into();
@@ -160,7 +160,7 @@ impl Request {
         self
     }
 
-    /// Sets [`Guidance::scale`].
+    /// Sets [`Guidance::scale`](field@Guidance::scale).
     #[must_use]
     pub fn with_guidance_scale(mut self, scale: impl Into<Option<f64>>) -> Self {
         self.guidance.scale = scale.into();

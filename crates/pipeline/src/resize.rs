@@ -1,7 +1,8 @@
 //! Images scaled and cropped as Pillow, and with it torchvision and transformers, does it.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, IntoImageView, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::F32x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 /// An image without pixels, or with sides so different that a square shows next to nothing of it.
@@ -53,23 +54,30 @@ pub fn crop_square(image: &RgbImage, edge: u32, size: u32, place: f64) -> Result
         return Ok(image::imageops::crop_imm(image, left, top, size, size).to_image());
     }
     let rows = down.source(height);
-    let source = ImageRef::new(width, height, image.as_raw(), PixelType::U8x3).expect("three bytes a pixel");
+    let (top, kept) = (rows.start, rows.end - rows.start);
+    let bytes_of = |row: u32| row as usize * width as usize * 3;
+    let source = &image.as_raw()[bytes_of(rows.start)..bytes_of(rows.end)];
     // Across first, rounded to bytes, then down: what overshoots at an edge is clipped twice, as Pillow clips it.
-    let mut narrow = Image::new(size, rows.end - rows.start, PixelType::U8x3);
-    let (top, kept) = (f64::from(rows.start), f64::from(rows.end - rows.start));
-    resample(&source, &mut narrow, [across.start, top, across.length, kept]);
-    let mut square = Image::new(size, size, PixelType::U8x3);
-    resample(&narrow, &mut square, [0.0, down.start - top, f64::from(size), down.length]);
-    Ok(RgbImage::from_raw(size, size, square.into_vec()).expect("three bytes a pixel"))
+    let narrow = resample(source, [width, kept], [size, kept], [across.start, 0.0, across.length, f64::from(kept)]);
+    let place = [0.0, down.start - f64::from(top), f64::from(size), down.length];
+    let square = resample(&narrow, [size, kept], [size, size], place);
+    Ok(RgbImage::from_raw(size, size, square).expect("three bytes a pixel"))
 }
 
-/// Scales a part of `source` to the size of `target`.
-fn resample(source: &impl IntoImageView, target: &mut Image<'_>, [left, top, width, height]: [f64; 4]) {
+/// Scales a part of an image, given by left, top, width and height, to another size. The sums are float32: those of bytes have
+/// weights of 16 bits, and are off by one more often than Pillow's.
+fn resample(bytes: &[u8], size: [u32; 2], target: [u32; 2], [left, top, width, height]: [f64; 4]) -> Vec<u8> {
+    let pixel = |bytes: &[u8]| F32x3::new([0, 1, 2].map(|channel| f32::from(bytes[channel])));
+    let pixels: Vec<F32x3> = bytes.chunks_exact(3).map(pixel).collect();
+    let source = TypedImage::from_pixels(size[0], size[1], pixels).expect("three bytes a pixel");
+    let mut resized = TypedImage::<F32x3>::new(target[0], target[1]);
     // A sum of fractions may pass the border by a rounding error, which the resizer would refuse.
-    let (width, height) = (width.min(f64::from(source.width()) - left), height.min(f64::from(source.height()) - top));
+    let (width, height) = (width.min(f64::from(size[0]) - left), height.min(f64::from(size[1]) - top));
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    let resized = Resizer::new().resize(source, target, &options.crop(left, top, width, height));
-    resized.expect("the crop lies within the source");
+    let done = Resizer::new().resize_typed(&source, &mut resized, &options.crop(left, top, width, height));
+    done.expect("the crop lies within the source");
+    let byte = |value: f32| value.round().clamp(0.0, 255.0) as u8;
+    resized.pixels().iter().flat_map(|pixel| pixel.0.map(byte)).collect()
 }
 
 /// The part of an axis that a square shows, in pixels of the source.

@@ -1,5 +1,7 @@
 //! Training with a codebook.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use image::{Rgb, RgbImage};
 use pyrograph_checkpoint::{SafetensorsFile, Weights};
 use pyrograph_train::{Run, RunConfig, TaskRun, VqTask};

@@ -1,5 +1,7 @@
 //! Every number of a run's file at its limits: an error that names the key, or training that goes well.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 

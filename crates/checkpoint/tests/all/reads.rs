@@ -79,7 +79,9 @@ fn total(reads: &[(u64, usize)]) -> u64 {
 fn load(checkpoint: &Checkpoint) -> usize {
     let networks = [&checkpoint.text_encoder, &checkpoint.unet, &checkpoint.vae];
     let read = |network: &&pyrograph_checkpoint::Component| {
-        network.weights.names().into_iter().map(|name| network.weights.read(name).unwrap()).count()
+        let names = network.weights.names();
+        names.iter().for_each(|name| drop(network.weights.read(name).unwrap()));
+        names.len()
     };
     networks.iter().map(read).sum()
 }

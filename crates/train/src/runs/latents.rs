@@ -183,6 +183,7 @@ fn digest(dataset: &Dataset, autoencoder: &Component) -> Result<String, TrainErr
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 mod tests {
     use std::collections::HashSet;
 
