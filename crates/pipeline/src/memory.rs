@@ -108,8 +108,12 @@ pub(crate) fn check_weights(checkpoint: &Checkpoint, dtype: DType, device: &Devi
     room.check_memory("the weights", [unet, text, vae].concat().iter().sum())
 }
 
-/// Bytes of memory that programs can have without swapping, as Linux reckons.
+/// Bytes of memory that the program can have: what Linux can give without swapping, or the whole address space of WebAssembly;
+/// `None` on other systems.
 fn free_memory() -> Option<u64> {
+    if cfg!(target_family = "wasm") {
+        return Some(u64::from(u32::MAX));
+    }
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -86,7 +86,7 @@ class Visit {
       };
       const name = modelName(single ? single.name : url.pathname);
       const checkpoint = await open(withoutAccess(url), !single, find).catch((error) => {
-        throw withReason(error, url, absent.at(-1));
+        throw withReason(error, url, absent);
       });
       await draft?.commit({ name, isFolder: !single, absent: absent.map(({ path }) => path) });
       return { checkpoint, files, name, forget: () => draft && forget(draft.name, draft.release) };
@@ -123,8 +123,9 @@ function counter(progress, length, report) {
   };
 }
 
-/** The error, and why the last file that was looked for is not there. */
+/** The error, and the reason why a file that it names, or else the last file that was looked for, is absent. */
 function withReason(error, folder, absent) {
-  if (error.name === "ModelError" && absent) error.message += `; ${cannot(fileIn(folder, absent.path), absent.reason).message}`;
+  const named = absent.findLast(({ path }) => error.message.includes(path.split("/").at(-1))) ?? absent.at(-1);
+  if (error.name === "ModelError" && named) error.message += `; ${cannot(fileIn(folder, named.path), named.reason).message}`;
   return error;
 }

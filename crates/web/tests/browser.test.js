@@ -166,11 +166,16 @@ test("a picture too large is told, and the next one is made", async () => {
   await fill(page, { ...REQUEST, steps: 1 });
   await page.click("summary");
   await page.evaluate(() => (document.querySelector("#request").noValidate = true)); // the form has a limit of its own
-  for (const name of ["width", "height"]) await page.fill(`[name=${name}]`, "16384");
-  await page.click("#generate");
-  await page.waitForSelector("#error:not([hidden])");
-  assert.match(await page.textContent("#error"), /want of memory/);
-  for (const name of ["width", "height"]) await page.fill(`[name=${name}]`, "64");
+  const resize = async (side) => {
+    for (const name of ["width", "height"]) await page.fill(`[name=${name}]`, side);
+  };
+  for (const side of ["16384", "8192"]) {
+    await resize(side);
+    await page.click("#generate");
+    await page.waitForSelector("#error:not([hidden])");
+    assert.match(await page.textContent("#error"), /needs \d+ bytes and the device allows \d+/, side);
+  }
+  await resize("64");
   await page.click("#generate");
   await page.waitForSelector("#download:not([hidden])");
   await page.close();

@@ -7,7 +7,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import { launch } from "./browser.js";
 import { answersOf, load, openPackage, stored } from "./models.js";
-import { root, send, serve } from "./server.js";
+import { root, send, serve, status } from "./server.js";
 
 const MODEL = "tests/reference/tiny-sd1";
 const SAFETENSORS = ".safetensors";
@@ -25,6 +25,7 @@ after(async () => {
 });
 beforeEach(() => {
   server.answers = {};
+  server.otherwise = status(404);
   server.requests.length = 0;
 });
 
@@ -77,8 +78,7 @@ test("a server that answers every unknown path with its page", async () => {
   const url = publish();
   for (const visit of ["first", "second"]) assert.deepEqual((await load(page, url)).error, undefined, visit);
   const { error } = await load(page, `${server.url}/no-model/`);
-  assert.match(error.message, /\/no-model.* has no model_index\.json; .*model_index\.json cannot be fetched: the server sends a web page/);
-  server.otherwise = (_, response) => response.writeHead(404).end();
+  assert.match(error.message, /\/no-model.* with model_index\.json, is expected; .*model_index\.json cannot be fetched: the server sends a web page/);
 });
 
 test("what is missing is said with its URL, and why", async () => {
