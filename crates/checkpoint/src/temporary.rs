@@ -1,4 +1,4 @@
-//! Files on their way to their name.
+//! Temporary files that take the name of their target.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::disk::{self, Writer, folder_of};
 use crate::faults;
 
-/// A file under another name in the folder of its target; it is removed unless it takes the target's name.
+/// A file with a temporary name in the folder of its target. It is removed unless it takes the target's name.
 pub(crate) struct Temporary {
     writer: BufWriter<Writer>,
     renamed: bool,
 }
 
-/// The beginning and end of names, by which the leftovers of killed programs are known.
+/// Prefix and suffix of the names. They identify the files that killed programs leave behind.
 const PREFIX: &str = ".pyrograph-";
 const SUFFIX: &str = ".part";
 
@@ -57,7 +57,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives a file the permissions of the one that it replaces, and its owner where we may.
+/// Gives a file the permissions of the file that it replaces, and its owner where this is allowed.
 fn keep_attributes(file: &File, replaced: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
