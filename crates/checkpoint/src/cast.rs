@@ -74,7 +74,7 @@ fn check_finite(data: &TensorData) -> Result<(), String> {
         }
     };
     bad.map_or(Ok(()), |index| {
-        Err(format!("holds NaN or infinity (element {index}); the file is damaged or was trained badly"))
+        Err(format!("contains NaN or infinity (element {index}); the file is damaged, or its training failed"))
     })
 }
 

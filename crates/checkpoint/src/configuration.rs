@@ -69,7 +69,7 @@ fn judge(file: &str, class: &str, key: &str, value: &Value) -> Result<Option<Not
                 file: file.to_owned(),
                 key: key.to_owned(),
                 value: value.to_string(),
-                supported: neutral.join(" and "),
+                supported: neutral.join(" or "),
             })
         }
         Some(_) => Ok(None),

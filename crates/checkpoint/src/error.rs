@@ -60,7 +60,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// A diffusers folder names a class that is not implemented for a component.
-    #[error("{file}: `{component}` is of the class {class}; supported is {supported}")]
+    #[error("{file}: `{component}` has the class {class}; only {supported} is supported")]
     Class {
         /// The file that names the class.
         file: String,
@@ -72,7 +72,7 @@ pub enum CheckpointError {
         supported: String,
     },
     /// A configuration asks for something that is not implemented.
-    #[error("{file}: `{key}` = {value} is not supported; supported is {supported}")]
+    #[error("{file}: `{key}` = {value} is not supported; only {supported} is")]
     Setting {
         /// The configuration's file.
         file: String,

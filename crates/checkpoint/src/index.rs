@@ -62,7 +62,7 @@ impl Index {
             file: self.file.to_string(),
             component,
             class: class.to_owned(),
-            supported: supported.join(" and "),
+            supported: supported.join(" or "),
         })
     }
 

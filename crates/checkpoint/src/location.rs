@@ -164,7 +164,7 @@ impl Location {
     pub(crate) fn read_text(&self) -> Result<String, CheckpointError> {
         let bytes = self.read_head(LARGEST_TEXT + 1)?;
         if bytes.len() as u64 > LARGEST_TEXT {
-            return Err(self.wrong(format!("larger than {} MiB, so no text file", LARGEST_TEXT >> 20)));
+            return Err(self.wrong(format!("larger than {} MiB; a text file is expected", LARGEST_TEXT >> 20)));
         }
         match Kind::of_head(&bytes[..bytes.len().min(HEAD as usize)]) {
             Kind::Unknown => {}

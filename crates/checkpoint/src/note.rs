@@ -44,7 +44,7 @@ impl fmt::Display for Note {
                 )
             }
             Self::IgnoredKey { file, key, value } => {
-                write!(f, "{file}: `{key}` = {value} is not known and has no effect")
+                write!(f, "{file}: `{key}` = {value} is unknown and has no effect")
             }
             Self::AssumedPrediction { prediction_type } => write!(
                 f,

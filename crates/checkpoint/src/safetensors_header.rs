@@ -53,7 +53,7 @@ impl Header {
         let io = |error: std::io::Error| format!("cannot be read: {error}");
         let file_length = reader.seek(SeekFrom::End(0)).map_err(io)?;
         if file_length < 8 {
-            return Err(format!("{file_length} bytes are no safetensors file"));
+            return Err(format!("not a safetensors file: it has only {file_length} bytes"));
         }
         reader.seek(SeekFrom::Start(0)).map_err(io)?;
         let mut length = [0; 8];
@@ -61,7 +61,7 @@ impl Header {
         let length = u64::from_le_bytes(length);
         if length > LARGEST.min(file_length - 8) {
             return Err(format!(
-                "no safetensors file, or truncated: a header of {length} bytes in a file of {file_length}"
+                "not a safetensors file, or truncated: a header of {length} bytes in a file of {file_length}"
             ));
         }
         let mut json = vec![0; length as usize];
@@ -89,7 +89,7 @@ impl Header {
             position = end;
         }
         if position != data_length {
-            return Err(format!("holds {data_length} bytes of tensors where its header lists {position}; truncated?"));
+            return Err(format!("has {data_length} bytes of tensors, but its header lists {position}; truncated?"));
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ fn header(file: &str, entries: &[Entry<'_>]) -> Result<Vec<u8>, CheckpointError>
     let mut end = 0;
     let info = |entry: &Entry<'_>| {
         let unknown =
-            || CheckpointError::tensor(file, &entry.name, format!("of type {:?} cannot be saved", entry.dtype));
+            || CheckpointError::tensor(file, &entry.name, format!("has type {:?}, which cannot be saved", entry.dtype));
         let dtype = file_type(entry.dtype).ok_or_else(unknown)?;
         let start = end;
         end += entry.shape.iter().product::<usize>() * entry.dtype.size();

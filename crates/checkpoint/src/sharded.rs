@@ -33,7 +33,7 @@ impl Sharded {
                 return Err(CheckpointError::tensor(
                     &file,
                     tensor,
-                    format!("is not in {shard}, where the index has it"),
+                    format!("is not in {shard}, although the index lists it there"),
                 ));
             }
         }
@@ -55,11 +55,11 @@ fn read_index(index: &Location) -> Result<BTreeMap<String, String>, CheckpointEr
 fn open_shard(index: &Location, shard: &str) -> Result<Arc<dyn Weights>, CheckpointError> {
     let mut components = Path::new(shard).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
-        return Err(index.wrong(format!("names the file `{shard}`, which is not in its own folder")));
+        return Err(index.wrong(format!("names the file `{shard}`, which is outside of the index's folder")));
     };
     let path = index.with_file_name(shard);
     if path.extension() == "json" {
-        return Err(index.wrong(format!("names `{shard}`, which holds no tensors")));
+        return Err(index.wrong(format!("names `{shard}`, which has no tensors")));
     }
     open_weights(path)
 }

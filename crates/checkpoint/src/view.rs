@@ -84,7 +84,7 @@ fn third(shape: &[usize]) -> Vec<usize> {
 fn read_third(data: TensorData, index: usize) -> Result<TensorData, String> {
     let (bytes, shape, dtype) = data.into_parts();
     if shape.first().is_none_or(|rows| rows % 3 != 0) {
-        return Err(format!("of shape {shape:?} is no fused query, key and value"));
+        return Err(format!("has the shape {shape:?}, which is not that of a fused query, key and value"));
     }
     let length = bytes.len() / 3;
     let bytes = bytes[index * length..(index + 1) * length].to_vec();

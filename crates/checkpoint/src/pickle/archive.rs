@@ -32,7 +32,7 @@ impl Archive {
         while !bytes.0.is_empty() {
             let (name, entry) = read_entry(&mut bytes, length).ok_or(CONTRADICTION)?;
             if entries.insert(name, entry).is_some() {
-                return Err(PickleError::Archive("two of its entries have one name"));
+                return Err(PickleError::Archive("two of its entries have the same name"));
             }
         }
         Ok(Self(entries))

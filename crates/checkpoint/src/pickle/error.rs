@@ -10,7 +10,7 @@ pub enum PickleError {
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
     /// The file ends inside of its pickle or its tensors.
-    #[error("the file ends too early; it is truncated, load or save it again")]
+    #[error("the file is truncated; download or save it again")]
     Truncated,
     /// The zip archive around the pickle contradicts itself or the file.
     #[error("broken or truncated zip archive: {0}")]
@@ -25,13 +25,13 @@ pub enum PickleError {
     #[error("this is {0}")]
     Kind(Kind),
     /// A pickle that does not contain tensors.
-    #[error("a pickle, but none that torch.save wrote")]
+    #[error("a pickle that torch.save did not write")]
     NotTorch,
     /// An unknown version of the format before PyTorch 1.6.
-    #[error("version {0} of PyTorch's old format; 1001 is the only one")]
+    #[error("version {0} of PyTorch's old format; only version 1001 can be read")]
     Version(i64),
     /// The file was written on a big-endian machine.
-    #[error("not written on a little-endian machine; load and save it again on one")]
+    #[error("written on a big-endian machine; load and save it again on a little-endian one")]
     BigEndian,
     /// The pickle names a function or class that no checkpoint needs.
     #[error("the pickle asks for `{module}.{name}`, which no checkpoint needs; nothing was run")]
@@ -51,10 +51,10 @@ pub enum PickleError {
     #[error("broken pickle: its stack is empty")]
     EmptyStack,
     /// The pickle reads a memo entry that was never stored.
-    #[error("broken pickle: recalls value {0}, which it never stored")]
+    #[error("broken pickle: it reads memo entry {0}, which it never stored")]
     Memo(u32),
     /// The pickle is longer than that of any checkpoint.
-    #[error("a pickle of more than {limit} bytes, or a text in it of {length}")]
+    #[error("the pickle has more than {limit} bytes, or one of its texts has {length}")]
     TooLong {
         /// Bytes of the pickle, or of its longest text.
         length: u64,
@@ -65,10 +65,10 @@ pub enum PickleError {
     #[error("the pickle has more values than a checkpoint of its length; is it damaged, or meant to fill the memory?")]
     TooManyValues,
     /// Containers that contain themselves, or are nested too deeply.
-    #[error("its values are nested without end")]
+    #[error("its values are nested too deeply")]
     Nested,
     /// The name of a tensor is too long.
-    #[error("a name of {length} characters, beginning with `{beginning}`")]
+    #[error("a tensor's name has {length} characters, which is too long; it begins with `{beginning}`")]
     Name {
         /// Bytes of the name.
         length: usize,
@@ -76,7 +76,7 @@ pub enum PickleError {
         beginning: String,
     },
     /// Two tensors have the same name.
-    #[error("tensor `{tensor}` is there twice")]
+    #[error("tensor `{tensor}` occurs twice")]
     NameTwice {
         /// The name.
         tensor: String,
@@ -88,7 +88,7 @@ pub enum PickleError {
         name: String,
     },
     /// Views of storages as PyTorch 0.3 wrote them.
-    #[error("views of storages as PyTorch 0.3 wrote them cannot be read; save it again with a newer one")]
+    #[error("views of storages in the form of PyTorch 0.3 cannot be read; save the file again with a newer PyTorch")]
     StorageView,
     /// A tensor exceeds its storage.
     #[error(
@@ -107,7 +107,7 @@ pub enum PickleError {
         length: u64,
     },
     /// The file does not contain the elements of a tensor.
-    #[error("tensor `{tensor}` has its elements in storage `{key}`, which the file lacks")]
+    #[error("tensor `{tensor}` has its elements in storage `{key}`, which is not in the file")]
     StorageMissing {
         /// The name.
         tensor: String,
@@ -116,7 +116,7 @@ pub enum PickleError {
     },
     /// A storage has fewer bytes than the pickle states.
     #[error(
-        "tensor `{tensor}` has its elements in a storage of {promised} bytes, for which the file has {bytes} bytes"
+        "tensor `{tensor}` has its elements in a storage of {promised} bytes, but the file has {bytes} bytes of it"
     )]
     StorageShort {
         /// The name.

@@ -40,7 +40,7 @@ const OTHERS: [(&str, &[&str]); 12] = [
     ("argparse", &["Namespace"]),
 ];
 
-/// Classes of PyTorch Lightning. The name must have this suffix.
+/// Classes of PyTorch Lightning and their modules.
 const LIGHTNING: [(&str, &str); 4] = [
     ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
     ("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"),
