@@ -92,7 +92,7 @@ impl Labels {
         };
         let labels: Vec<String> =
             text.lines().map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
-        ensure!(!labels.is_empty(), "{option}: there is no label; name what the picture may show");
+        ensure!(!labels.is_empty(), "{option}: there is no label; name what the image may show");
         Ok(labels)
     }
 }
