@@ -169,7 +169,7 @@ test("a picture too large is told, and the next one is made", async () => {
   for (const name of ["width", "height"]) await page.fill(`[name=${name}]`, "16384");
   await page.click("#generate");
   await page.waitForSelector("#error:not([hidden])");
-  assert.match(await page.textContent("#error"), /want of memory/);
+  assert.match(await page.textContent("#error"), /memory ran out/);
   for (const name of ["width", "height"]) await page.fill(`[name=${name}]`, "64");
   await page.click("#generate");
   await page.waitForSelector("#download:not([hidden])");
