@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 /// The kinds of models that can be trained.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Images to latents and back; with `num_vq_embeddings` in the table [model], with a codebook
+    /// Images to latents and back; with `num_vq_embeddings` in the table `model`, with a codebook
     Autoencoder,
     /// Images and texts into one embedding space
     Clip,
