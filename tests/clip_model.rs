@@ -1,4 +1,4 @@
-//! A CLIP with both towers on every device, against transformers: `tests/reference/clip_model.py`.
+//! A CLIP model with both towers on every device, compared with transformers; see `tests/reference/clip_model.py`.
 
 use burn::tensor::{DType, Tensor};
 use pyrograph::{Clip, read_image};
@@ -29,8 +29,8 @@ fn features_and_similarities_are_those_of_transformers() {
     }
 }
 
-/// From the files of picture, tokenizer and model to the numbers that a user sees. One value of the wide picture is rounded
-/// to the next byte, which is as far as the random weights carry it.
+/// From the files of image, tokenizer and model to the numbers that a user sees. One value of the wide image is rounded
+/// to the next byte; the tolerances include its effect through the random weights.
 #[test]
 fn probabilities_and_scores_are_those_of_transformers() {
     let results = json("clip_model.json");

@@ -1,4 +1,4 @@
-/** The example page in headless Chromium: what it paints, what it keeps, and what it says when something is wrong. */
+/** The example page in headless Chromium: its images, its stored models, and its error messages. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const PROMPT = "a red apple on a blue background";
 const REQUEST = { steps: 10, seed: 7, "guidance-scale": 4 };
 const SINGLE_FILE = join(root, "tests/reference/tiny-sd2.safetensors");
 const MODEL = "/assets/spark/";
-/** The first use of each shader takes a software adapter a while. */
+/** A software adapter needs long for the first use of each shader. */
 const PATIENCE = 240_000;
 
 let server, browser;
@@ -50,7 +50,7 @@ async function generate(page) {
   return readFileSync(await download.path());
 }
 
-/** Every value that `expression` has in the page from now on. */
+/** Records every value that a property of an element takes from now on. */
 async function record(page, selector, property) {
   await page.evaluate(([selector, property]) => {
     const element = document.querySelector(selector);

@@ -1,4 +1,4 @@
-/** Which models the package opens, from which files, and what it says of the others. */
+/** The models and files that the package opens, and its errors for others. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ beforeEach(() => {
   server.requests.length = 0;
 });
 
-/** Puts a changed copy of the model on the server; its URL. */
+/** Publishes a changed copy of the model on the server, and returns its URL. */
 function publish(changes = {}, rename = undefined) {
   const path = `/model-${count++}/`;
   Object.assign(server.answers, answersOf(MODEL, path, rename));
@@ -36,7 +36,7 @@ function publish(changes = {}, rename = undefined) {
   return server.url + path;
 }
 
-/** The names of shards and their index, as transformers and diffusers write them for large models. */
+/** The names of shards and their index, in the form of transformers and diffusers for large models. */
 function shards(name, variant = "") {
   const tensors = readFileSync(join(root, MODEL, `unet/diffusion_pytorch_model${SAFETENSORS}`));
   const { __metadata__, ...header } = JSON.parse(tensors.subarray(8, 8 + Number(tensors.readBigUInt64LE())));

@@ -1,4 +1,4 @@
-/** Servers of all kinds: what their answers mean. */
+/** All kinds of servers, and the meaning of their answers. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";

@@ -1,4 +1,4 @@
-/** Calls that are given up by an `AbortSignal`, and one signal for many calls. */
+/** Calls that are cancelled by an `AbortSignal`, and one signal for many calls. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-/** What stays in the browser between visits, and under which name. */
+/** Files that stay in the browser between visits, and their names. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -30,7 +30,7 @@ function folder(files = FILES) {
   return server.url + path;
 }
 
-/** Loads, and says what was fetched for it. */
+/** Loads the model, and returns what was fetched. */
 async function visit(url, options = {}) {
   server.requests.length = 0;
   const result = await load(page, { url, paths: PATHS, ...options });
@@ -39,7 +39,7 @@ async function visit(url, options = {}) {
   return { ...result, fetched };
 }
 
-/** A file that answers conditional requests, of which `versions` keeps the status codes. */
+/** A file that answers conditional requests; `versions` records the status codes. */
 function versioned(body, validators) {
   const answered = [];
   const answer = (request, response) => {

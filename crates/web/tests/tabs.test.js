@@ -1,4 +1,4 @@
-/** Several tabs, or several workers of one, that load, store and remove the same model. */
+/** Several tabs, or several workers of one tab, that load, store and remove the same model. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
