@@ -38,7 +38,7 @@ fn probabilities_and_scores_are_those_of_transformers() {
     for device in devices() {
         let clip = Clip::from_path(reference("tiny-clip"), &device).expect("the reference is committed");
         for name in PICTURES {
-            let image = read_image(reference(&format!("tiny-clip/{name}.png"))).expect("a picture");
+            let image = read_image(reference(&format!("tiny-clip/{name}.png"))).expect("an image");
             let probabilities = clip.classify(&image, &texts).expect("probabilities");
             assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             for (i, text) in texts.iter().enumerate() {

@@ -145,7 +145,7 @@ impl Writer {
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(error) = faults::operation() {
-            let _ = self.file.write(&bytes[..bytes.len() / 2]); // as a full disk or a kill leaves it
+            let _ = self.file.write(&bytes[..bytes.len() / 2]); // as after a full disk or a kill
             return Err(error);
         }
         faults::written(&self.path);

@@ -90,7 +90,7 @@ impl Plan {
         self.failed = true;
         if self.fault == Fault::Crash {
             for path in &self.unsynced {
-                let _ = File::options().write(true).truncate(true).open(path); // it may be gone again
+                let _ = File::options().write(true).truncate(true).open(path); // it may be removed already
             }
         }
     }

@@ -172,7 +172,7 @@ impl Location {
             _ => {}
         }
         let text = String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8 text"))?;
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)) // a mark that editors on Windows write
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)) // a byte order mark from editors on Windows
     }
 
     /// The text of an optional file.

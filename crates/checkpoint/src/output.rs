@@ -199,12 +199,12 @@ impl OutputError {
 impl Sink {
     fn open(path: &Path) -> io::Result<Self> {
         if cfg!(unix) && path == Path::new("/dev/stdout") {
-            return Ok(Self::Standard(BufWriter::new(stdout()))); // what a shell appends to a file stays appended
+            return Ok(Self::Standard(BufWriter::new(stdout()))); // keeps the append mode of a shell's `>>`
         }
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
             Ok(found) if found.is_file() => {
-                File::options().write(true).open(path)?; // a file may be protected where its folder is not
+                File::options().write(true).open(path)?; // a file may be read-only in a writable folder
                 Self::file(fs::canonicalize(path)?)
             }
             Ok(_) => Ok(Self::Stream(BufWriter::new(File::options().write(true).open(path)?))),

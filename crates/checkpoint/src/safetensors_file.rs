@@ -52,7 +52,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
     }
 
     fn read_bytes(&self, entry: &Entry) -> std::io::Result<Vec<u8>> {
-        let (start, end) = entry.data_offsets; // inside the file, as the header's check found
+        let (start, end) = entry.data_offsets; // inside the file; the header was checked
         let length = usize::try_from(end - start).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.seek(SeekFrom::Start(self.data_start + start))?;

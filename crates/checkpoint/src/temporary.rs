@@ -27,7 +27,7 @@ impl Temporary {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask takes its part
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask removes bits
         let (file, path) = builder.tempfile_in(folder_of(target))?.keep().map_err(|error| error.error)?;
         Ok(Self { writer: BufWriter::new(Writer { file, path }), renamed: false })
     }
@@ -52,7 +52,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
-            let _ = disk::remove_file(&self.writer.get_ref().path); // an error before says more
+            let _ = disk::remove_file(&self.writer.get_ref().path); // an earlier error is more informative
         }
     }
 }
@@ -62,7 +62,7 @@ fn keep_attributes(file: &File, replaced: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid())); // only root may give files away
+        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid())); // only root may change the owner
     }
     file.set_permissions(replaced.permissions())
 }

@@ -30,7 +30,7 @@ impl Losses {
         let mut losses = Self { folder: folder.to_owned(), csv: None, all: Vec::new(), latest: VecDeque::new() };
         if steps > 0 {
             let before = std::fs::read_to_string(losses.path()).unwrap_or_default();
-            let whole = before.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')); // the last may be cut
+            let whole = before.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')); // the last line may be incomplete
             losses.all = whole.filter_map(row).filter(|(step, _)| *step <= steps).collect();
         }
         losses.rewrite()?;

@@ -113,7 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pictures = denoising.images()?;
     decoding.finish_and_clear();
     let images_written = outputs.write_images(&pictures, &request);
-    latents_written.and(images_written) // one that cannot be written does not cost the others
+    latents_written.and(images_written) // an error of one does not prevent the others
 }
 
 /// Loads a checkpoint.

@@ -112,7 +112,7 @@ fn wrong_models_are_named() {
     change("\"num_channels\": 3", "\"num_channels\": 1");
     refuses("num_channels is 1");
     change("\"projection_dim\": 12", "\"projection_dim\": 13");
-    refuses("tokenizer: has 49408 tokens"); // without files it is CLIP's own
+    refuses("tokenizer: has 49408 tokens"); // CLIP's own, because there are no files
     for file in ["vocab.json", "merges.txt"] {
         fs::copy(tiny(file), folder.path().join(file)).expect("a copy");
     }

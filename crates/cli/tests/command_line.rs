@@ -80,7 +80,7 @@ fn a_picture_carries_its_request() {
         ["--steps", "2", "--seed", "7", "--width", "24", "--height", "16", "--scheduler", "dpm-solver++", "--karras"];
     let output = txt2img(&folder, &[&arguments[..], &options, &["--output", "cat.png"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let file = fs::File::open(folder.path().join("cat.png")).expect("a picture");
+    let file = fs::File::open(folder.path().join("cat.png")).expect("an image");
     let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
     assert_eq!((reader.info().width, reader.info().height), (24, 16));
     let text = &reader.info().uncompressed_latin1_text[0];

@@ -170,7 +170,7 @@ fn models_are_trained_from_files_and_used() {
         assert!(place.path("latent").join(file).is_file(), "{file} is missing");
     }
     place.succeeds(&["txt2img", "square 1", "--model", "latent/model", "--steps", "2", "--output", "square.png"]);
-    assert_eq!(image::open(place.path("square.png")).expect("a picture").width(), 16);
+    assert_eq!(image::open(place.path("square.png")).expect("an image").width(), 16);
     let labels = place.succeeds(&["classify", "data/1.png", "--labels", "square 1,square 2", "--model", "clip/model"]);
     assert!(labels.contains("square 2"), "{labels}");
 

@@ -37,7 +37,7 @@ pub async fn adapters_async() -> Vec<Adapter> {
     let apis = [wgpu::Backends::METAL, wgpu::Backends::DX12, wgpu::Backends::VULKAN, wgpu::Backends::BROWSER_WEBGPU];
     let apis = apis.into_iter().filter(|api| wgpu::Instance::enabled_backend_features().contains(*api));
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::PRIMARY, // without OpenGL, which would be started in vain
+        backends: wgpu::Backends::PRIMARY, // not OpenGL, which is not used
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let mut adapters = Vec::new();

@@ -141,7 +141,7 @@ impl SchedulerConfig {
         let wrong = |cause| SchedulerError::Json { cause };
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(wrong)?;
         let config: Self = serde_path_to_error::deserialize(serde_json::Value::Object(object))
-            .map_err(|error| wrong(serde::de::Error::custom(error)))?; // with the key's name
+            .map_err(|error| wrong(serde::de::Error::custom(error)))?; // names the key
         config.validate()?;
         Ok(config)
     }

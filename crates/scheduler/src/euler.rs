@@ -32,7 +32,7 @@ impl Sampler for Euler {
         if !self.ancestral {
             return from.transfer(call.sample, derivative, to);
         }
-        let noise = call.noise(); // drawn also when none is added
+        let noise = call.noise(); // also drawn when no noise is added
         ancestral_transfer(from, to, call.sample, derivative, noise)
     }
 }

@@ -61,7 +61,7 @@ export class Server {
 
   async #get(url) {
     for (let retry = 0; ; retry++) {
-      const response = await fetch(url, { cache: "no-store", signal: this.#signal }); // a model is kept by us, not by the browser too
+      const response = await fetch(url, { cache: "no-store", signal: this.#signal }); // we store the model ourselves
       const wait = [429, 503].includes(response.status) && retry < RETRIES ? waitingTime(response, retry) : Infinity;
       if (wait > LONGEST_WAIT) return response;
       response.body?.cancel();

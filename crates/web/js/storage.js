@@ -41,7 +41,7 @@ export async function openStored(url, report, signal, refused) {
   const { name, folder } = found;
   const release = await locks.hold(lockOf(name), { mode: "shared", signal });
   try {
-    const index = await readIndex(folder); // removed meanwhile?
+    const index = await readIndex(folder); // it may be removed by now
     const blobs = index && (await readFiles(folder, index, report, signal));
     if (blobs) return { name, index, blobs, release };
   } catch (error) {
@@ -178,7 +178,7 @@ function removeUnused(root, name) {
 }
 
 async function removeHalf(root, name) {
-  const folder = await root.getDirectoryHandle(name).catch(() => undefined); // that of an earlier version, or a file
+  const folder = await root.getDirectoryHandle(name).catch(() => undefined); // it may be from an earlier version, or a file
   if (!folder || !(await readIndex(folder))) await root.removeEntry(name, { recursive: true }).catch(ignoreAbsence);
 }
 
@@ -198,7 +198,7 @@ async function readIndex(folder) {
     const index = JSON.parse(await (await (await folder.getFileHandle(INDEX)).getFile()).text());
     return index.version === VERSION ? index : undefined;
   } catch {
-    return undefined; // being written, or cut off while it was
+    return undefined; // being written, or incomplete
   }
 }
 

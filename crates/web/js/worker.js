@@ -71,7 +71,7 @@ function reportReading(files, report) {
 async function generate({ previewEvery = 0, ...request }, report, signal) {
   const onStep = async (index, count, preview) => {
     report({ index, count, preview: preview && new Blob([preview], { type: "image/png" }) });
-    await new Promise((resolve) => setTimeout(resolve)); // lets a cancellation in
+    await new Promise((resolve) => setTimeout(resolve)); // lets a cancellation arrive
     return !signal.aborted;
   };
   signal.throwIfAborted();

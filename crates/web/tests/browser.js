@@ -42,7 +42,7 @@ export function commandLine(prompt, options) {
 
 /** The mean absolute difference of two images in red, green and blue, on a scale of 255. */
 export function difference(left, right) {
-  if (left.width !== right.width || left.height !== right.height) throw new Error("pictures of two sizes");
+  if (left.width !== right.width || left.height !== right.height) throw new Error("images of different sizes");
   let sum = 0;
   for (let index = 0; index < left.data.length; index++) sum += Math.abs(left.data[index] - right.data[index]);
   return sum / (left.width * left.height * 3);
