@@ -90,7 +90,7 @@ export class Draft {
     return draft;
   }
 
-  /** Writes a file block by block, calls `count` with each, and returns the file. */
+  /** Writes a file block by block, calls `count` for each block, and returns the file. */
   async write(path, file, count) {
     const available = await room();
     if (file.length > available) throw full(file.length, available);
