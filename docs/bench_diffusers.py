@@ -1,4 +1,4 @@
-"""The yardstick of docs/benchmarks.md: what one UNet call of a full-size Stable Diffusion 1.5 costs in diffusers on the CPU.
+"""The comparison of docs/benchmarks.md: the cost of one UNet call of a full-size Stable Diffusion 1.5 in diffusers on the CPU.
 
     python docs/bench_diffusers.py make FOLDER [--dtype f16]         writes the model with seeded random weights
     python docs/bench_diffusers.py measure FOLDER [--threads 2]                       prints seconds and peak memory as JSON

@@ -1,5 +1,5 @@
-//! What is fuzzed: each reader of files as a function of bytes. `crates/checkpoint/tests/mutations.rs` runs the same functions
-//! over mutations of the corpus, on a stable compiler.
+//! The fuzzed functions: each file reader as a function of bytes. `crates/checkpoint/tests/mutations.rs` runs the same
+//! functions over mutations of the corpus, on a stable compiler.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};
@@ -13,7 +13,7 @@ use pyrograph_checkpoint::{
 /// A reader by the name of its target and of its folder in `corpus`.
 pub(crate) type Reader = fn(&[u8]);
 
-/// All of them.
+/// All readers.
 pub(crate) const READERS: [(&str, Reader); 4] =
     [("safetensors", safetensors), ("pickle", pickle), ("index", index), ("folder", folder)];
 
@@ -62,7 +62,8 @@ pub(crate) fn pickle(bytes: &[u8]) {
     }
 }
 
-/// An index over the files `a.safetensors` and `b.safetensors`, which come after it, as [`folder`] separates them.
+/// An index over the files `a.safetensors` and `b.safetensors`. The three parts follow each other, separated as in
+/// [`folder`].
 pub(crate) fn index(bytes: &[u8]) {
     let [index, a, b] = parts(bytes);
     let files = [("x.index.json", index), ("a.safetensors", a), ("b.safetensors", b)];
@@ -71,7 +72,8 @@ pub(crate) fn index(bytes: &[u8]) {
     }
 }
 
-/// A diffusers folder: its files in this order, with a line `--` between them. The same as a CLIP's folder and as a single file.
+/// A diffusers folder: its files in this order, separated by lines `--`. The same bytes are also read as a CLIP folder
+/// and as a single file.
 pub(crate) fn folder(bytes: &[u8]) {
     let [index, scheduler, config, weights, vocab, merges, tokenizer, special] = parts(bytes);
     let files = [
@@ -97,7 +99,7 @@ pub(crate) fn folder(bytes: &[u8]) {
     drop(Checkpoint::open(within([("x", bytes)], "x")));
 }
 
-/// The parts of a test case, empty where there are fewer.
+/// The parts of a test case; missing parts are empty.
 fn parts<const N: usize>(bytes: &[u8]) -> [&[u8]; N] {
     const SEPARATOR: &[u8] = b"\n--\n";
     let mut rest = bytes;

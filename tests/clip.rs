@@ -1,4 +1,4 @@
-//! Forward passes of the text tower on every device; `crates/clip/tests` goes through its settings on the CPU.
+//! Forward passes of the text tower on every device; `crates/clip/tests` tests its settings on the CPU.
 
 use burn::tensor::{DType, FloatDType};
 use pyrograph_checkpoint::load;

@@ -1,4 +1,4 @@
-//! A CLIP with both towers on every device, against transformers: `tests/reference/clip_model.py`.
+//! A CLIP model with both towers on every device, compared with transformers; see `tests/reference/clip_model.py`.
 
 use burn::tensor::{DType, Tensor};
 use pyrograph::{Clip, read_image};
@@ -29,8 +29,8 @@ fn features_and_similarities_are_those_of_transformers() {
     }
 }
 
-/// From the files of picture, tokenizer and model to the numbers that a user sees. One value of the wide picture is rounded
-/// to the next byte, which is as far as the random weights carry it.
+/// From the files of image, tokenizer and model to the numbers that a user sees. One value of the wide image is rounded
+/// to the next byte; the tolerances include its effect through the random weights.
 #[test]
 fn probabilities_and_scores_are_those_of_transformers() {
     let results = json("clip_model.json");
@@ -38,7 +38,7 @@ fn probabilities_and_scores_are_those_of_transformers() {
     for device in devices() {
         let clip = Clip::from_path(reference("tiny-clip"), &device).expect("the reference is committed");
         for name in PICTURES {
-            let image = read_image(reference(&format!("tiny-clip/{name}.png"))).expect("a picture");
+            let image = read_image(reference(&format!("tiny-clip/{name}.png"))).expect("an image");
             let probabilities = clip.classify(&image, &texts).expect("probabilities");
             assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             for (i, text) in texts.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Folders whose files only together say what is computed, against diffusers; see `tests/reference/configuration.py`.
+//! Folders in which several files together determine the result, compared with diffusers; see
+//! `tests/reference/configuration.py`.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{Dump, assert_close, json, reference, shipped_model};
 
-/// A copy of tiny-sd1 with CLIP's tokenizer written out.
+/// A copy of tiny-sd1 with the files of CLIP's tokenizer.
 fn folder() -> TempDir {
     let folder = TempDir::new().expect("a folder");
     for part in ["scheduler", "text_encoder", "tokenizer", "unet", "vae"] {
@@ -107,7 +108,7 @@ fn a_class_that_is_not_implemented_needs_another_scheduler() {
     pipeline.generate(&request.with_scheduler(Algorithm::Euler)).expect("the request names one");
 }
 
-/// A key of the class that asks for something else is refused where that class is used, and nowhere else.
+/// A key of a class that asks for something else is refused where this class is used, and only there.
 #[test]
 fn settings_of_a_scheduler_count_for_those_that_know_them() {
     let pipeline =
@@ -168,7 +169,7 @@ fn a_guess_at_the_prediction_is_said_unless_the_user_knows() {
     assert_eq!(notes(Some(PredictionType::VPrediction)), []);
 }
 
-/// What the model's index says counts where the request says nothing, and in the text of the image too.
+/// The model's index determines missing settings of a request, also in the text of the image.
 #[test]
 fn a_model_brings_its_own_defaults() {
     let table = json!({"pyrograph": {"steps": 3, "guidance_scale": 1.0}});

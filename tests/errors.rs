@@ -1,4 +1,4 @@
-//! Messages say each thing once.
+//! Error messages do not repeat anything.
 
 use std::error::Error as _;
 use std::io;
@@ -19,7 +19,7 @@ fn config_error() -> ConfigError {
     ConfigError { key: "norm_num_groups", problem: "must be a positive number".to_owned() }
 }
 
-/// Every variant that has a cause, under every one that may hold it.
+/// Every variant with a cause, inside every variant that can contain it.
 fn errors() -> Vec<Error> {
     let checkpoint = CheckpointError::Io { path: "model".into(), cause: io_error() };
     let text = [ClipError::Json { file: "vocab.json", cause: json_error() }, ClipError::Shipped { cause: io_error() }];

@@ -1,4 +1,4 @@
-//! Image files as Pillow reads them, and files that hold no image.
+//! Image files, compared with Pillow's pixels, and files that are not images.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     entries.map(|entry| file(entry.expect("it can be listed"))).collect()
 }
 
-/// By how much a byte of a decoded file may differ from Pillow's: decoders round differently where the format is lossy, where
+/// The largest difference of a decoded byte from Pillow's. Decoders round differently where the format is lossy, where
 /// 16 bits become 8 (Pillow drops the lower ones), and where transparency is blended.
 fn tolerance(name: &str) -> u8 {
     match name {
@@ -60,7 +60,7 @@ fn images_are_scaled_and_cropped_as_pillow_does_it() {
     }
 }
 
-/// Wherever a file ends too early, it is refused, or nothing of the image was lost.
+/// A file that is truncated anywhere is refused, unless no part of the image was lost.
 #[test]
 fn no_part_of_an_image_is_made_up() {
     for (name, bytes) in files() {
@@ -75,7 +75,7 @@ fn no_part_of_an_image_is_made_up() {
     }
 }
 
-/// A white disc on transparent black leaves no dark ring, at no size and place.
+/// A white disc on transparent black has no dark ring, at any size and place.
 #[test]
 fn transparency_is_laid_on_white_before_scaling() {
     let inside = |x: u32, y: u32| (x.abs_diff(40)).pow(2) + (y.abs_diff(32)).pow(2) < 20 * 20;
@@ -109,7 +109,7 @@ fn files_of_other_kinds_are_named() {
     assert!(read_image("nowhere.png").expect_err("no file").to_string().contains("nowhere.png"));
 }
 
-/// A header may promise what no memory can hold.
+/// A header may state a size that no memory can hold.
 #[test]
 fn decompression_bombs_are_refused_by_their_headers() {
     let png = fs::read(reference("images/grey.png")).expect("the reference is committed");
@@ -119,7 +119,7 @@ fn decompression_bombs_are_refused_by_their_headers() {
         file[place..place + side.len()].copy_from_slice(side);
         decode_image(&file)
     };
-    // The checksum of the header is wrong then, as that of a hostile file need not be.
+    // Changing the bytes alone would make the checksum of the header wrong; a hostile file has a correct one.
     let header = [100_000_u32.to_be_bytes(), 100_000_u32.to_be_bytes()].concat();
     let mut png = png[..29].to_vec();
     png[16..24].copy_from_slice(&header);
@@ -144,7 +144,7 @@ fn threads_are_no_images() {
         let error = crop_square(&image::RgbImage::new(width, height), 16, 16, CENTER).expect_err("too narrow");
         assert_eq!(error, Disproportionate { width, height });
     }
-    // The rest of it is not computed: all of it would be 5 GB in floating point.
+    // The remaining pixels are not computed: all of them would take 5 GB in floating point.
     let image = image::RgbImage::from_fn(64, 6400, |_, y| image::Rgb([(y / 64) as u8; 3]));
     let square = crop_square(&image, 2048, 2048, 1.0).expect("just narrow enough");
     assert!(square.pixels().all(|pixel| pixel.0[0] >= 98), "the lower end");

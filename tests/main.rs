@@ -1,4 +1,4 @@
-//! End-to-end tests against tensors that diffusers computed; `tests/reference/README.md` says how.
+//! End-to-end tests that compare with tensors computed by diffusers; see `tests/reference/README.md`.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 

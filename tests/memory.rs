@@ -1,4 +1,4 @@
-//! The memory that a request takes, against the estimate that is made before it starts.
+//! The memory that a request needs, compared with the estimate made before it starts.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use pyrograph::{Request, StableDiffusion};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// The estimate counts what a GPU without epilogues would have at once, so that it is above what the CPU takes.
+/// The estimate counts the tensors of a GPU without epilogues; it is therefore above the memory that the CPU needs.
 #[test]
 fn the_estimate_is_above_what_a_request_takes_and_below_three_times_as_much() {
     let device = pyrograph::device("cpu").expect("the CPU is always there");

@@ -1,4 +1,4 @@
-//! Whole runs: latents and pictures from a prompt and a seed.
+//! Whole runs: latents and images from a prompt and a seed.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn run(pipeline: &StableDiffusion, case: &Value, dump: &Dump, tolerance: f64) {
     }
 }
 
-/// No pixel is off by more than one, which rounding of nearly equal values can be.
+/// No pixel differs by more than one, which rounding of nearly equal values can cause.
 fn assert_pixels(name: &str, pictures: &[pyrograph::Picture], expected: &[f32]) {
     let plane = expected.len() / pictures.len() / 3;
     for (index, picture) in pictures.iter().enumerate() {
@@ -75,7 +75,8 @@ fn version_2_agrees_with_diffusers() {
     agree("tiny-sd2", "tiny-sd2.safetensors");
 }
 
-/// Every case on the CPU; on wgpu those of the usual shape, because each new one costs a software adapter many seconds.
+/// Every case on the CPU; on wgpu only cases of the usual shape, because each new shape takes a software adapter many
+/// seconds.
 fn agree(model: &str, file: &str) {
     let (dump, cases) = (Dump::open("pipeline.safetensors"), cases(model));
     let usual = |case: &&Value| case["width"] == 16 && case["height"] == 16 && case["guidance_scale"] != 1.0;

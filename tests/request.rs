@@ -1,11 +1,11 @@
-//! The request as JSON, and as the npm package declares it.
+//! The request as JSON, compared with its declaration in the npm package.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use pyrograph::{Algorithm, PredictionType, Request};
 
-/// Fields of the page alone: when to show a preview, and whom to call.
+/// Fields that exist only in the page: previews and callbacks.
 const OF_THE_PAGE: [&str; 3] = ["previewEvery", "onStep", "signal"];
 
 /// The names of the fields that an interface of `index.d.ts` declares.

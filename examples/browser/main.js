@@ -10,10 +10,10 @@ const element = Object.fromEntries(
     document.getElementById(id),
   ]),
 );
-// What tests and the curious may set in the address: `?device=cpu`, `?limits=webgpu-default`.
+// Options in the address, for tests and experiments: `?device=cpu`, `?limits=webgpu-default`.
 const options = Object.fromEntries(new URLSearchParams(location.search));
 
-/** The model that is loaded, and the source it came from. */
+/** The loaded model and its source. */
 let loaded = { source: undefined, model: undefined };
 
 form.addEventListener("submit", (event) => {
@@ -31,7 +31,7 @@ fields.model.addEventListener("change", () => {
 });
 showStored();
 
-/** Loads the model if it is another one, and makes a picture. */
+/** Loads the chosen model unless it is loaded already, and generates an image. */
 async function run() {
   const controller = new AbortController();
   const cancel = () => controller.abort();
@@ -66,7 +66,7 @@ async function load(signal) {
   return model;
 }
 
-/** A URL, or the files picked. */
+/** The URL or the chosen files. */
 function chosenSource() {
   switch (fields.model.value) {
     case "url":
@@ -87,7 +87,7 @@ async function generate(model, signal) {
   const number = (name) => (fields[name].value === "" ? undefined : fields[name].valueAsNumber);
   const place = model.device === "cpu" ? "the CPU, which is slow: this browser offers no WebGPU" : model.device;
   const steps = number("steps");
-  say(`Painting on ${place}`, 0);
+  say(`Generating on ${place}`, 0);
   const start = performance.now();
   const picture = await model.generate({
     prompt: fields.prompt.value,
@@ -146,7 +146,7 @@ function setBusy(busy) {
   }
 }
 
-/** The list of models that the browser keeps, each with a way to be rid of it. */
+/** Lists the models that the browser stores, each with a button to remove it. */
 async function showStored() {
   const models = await storedModels().catch(() => []);
   element.stored.hidden = models.length === 0;

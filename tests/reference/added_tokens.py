@@ -1,4 +1,4 @@
-"""Token ids of transformers' CLIPTokenizer with tokens beside the vocabulary, however a folder writes them down.
+"""Token ids of transformers' CLIPTokenizer with added tokens, for all forms in which a folder stores them.
 
 Writes added_tokens.json, a list of cases: `files` are the contents of files of a `tokenizer` folder beside `vocab.json` and
 `merges.txt`, which are CLIP's own; in place of those two, `tokenizer.json` has them where it is among the files, which then

@@ -28,7 +28,7 @@ def dump(folder):
 
 
 def some_tensors():
-    """Every element type of weights, views that share a storage, strides, a scalar, nothing, and containers inside each other."""
+    """Every element type of weights, views that share a storage, strides, a scalar, an empty tensor, and nested containers."""
     generator = torch.Generator().manual_seed(5)
     random = lambda *shape: torch.randn(shape, generator=generator)
     shared = random(4, 6)
@@ -50,7 +50,7 @@ def some_tensors():
 
 
 def save_stream(tensors, file):
-    """The format before PyTorch 1.6 names storages by their addresses, so a file that says the same is left as it is."""
+    """The format before PyTorch 1.6 names storages by their addresses. An existing file with equal contents is therefore kept."""
     if file.exists():
         old = dict(flatten(torch.load(file)))
         if all(key in old and torch.equal(old[key], value) for key, value in flatten(tensors)):
@@ -67,7 +67,7 @@ def flatten(value, name=""):
 
 
 def lightning_checkpoint():
-    """What pytorch-lightning 1.4 wrote around the weights of Stable Diffusion 1: a class as a key, an object, numpy numbers."""
+    """The state that pytorch-lightning 1.4 wrote around the weights of Stable Diffusion 1: a class as a key, an object, numpy numbers."""
     name = "pytorch_lightning.callbacks.model_checkpoint"
     callback = type("ModelCheckpoint", (), {"__module__": name})
     packages = ["pytorch_lightning", "pytorch_lightning.callbacks", name]

@@ -155,7 +155,7 @@ def encode(tokenizer, prompt):
 
 
 def cut_off(tokenizers, prompt):
-    """The end of the prompt that 75 tokens leave out, in the prompt's own words, by pad token."""
+    """The end of the prompt after 75 tokens, as it was written, by pad token."""
     offsets = {pad: one(prompt, add_special_tokens=False, return_offsets_mapping=True).offset_mapping for pad, one in tokenizers.items()}
     return {"dropped": {pad: prompt[at[75][0] :].strip() if len(at) > 75 else None for pad, at in offsets.items()}}
 
@@ -191,7 +191,7 @@ def batch(length, pad):
 
 
 def run(model, ids):
-    """What diffusers' encode_prompt does with clip_skip; 0 is its None."""
+    """The computation of diffusers' encode_prompt with clip_skip; 0 is its None."""
     output = model(ids, output_hidden_states=True)
     outputs = {
         f"last_hidden_state/{skip}": model.final_layer_norm(output.hidden_states[-(skip + 1)]).contiguous()

@@ -1,10 +1,10 @@
-"""A small CLIP with both towers, and what transformers makes of pictures with it.
+"""A small CLIP with both towers, and the outputs of transformers for images with it.
 
 Writes tiny-clip/, a complete folder with random weights in float16: the towers differ in width and activation, the vocabulary
-has CLIP's 512 letters and its first 64 merges. It has the pictures beside it: one wider than high and one smaller than the
-model's 16x16 and higher than wide. Writes clip_model.safetensors, float32: `<picture>/pixels` [1, 3, 16, 16] of
-CLIPImageProcessor, `image_features` of both pictures and `text_features` of all texts, `logits_per_image`; and
-clip_model.json: the texts, their ids, the probability and the cosine of every text for every picture.
+has CLIP's 512 letters and its first 64 merges. It has images beside it: one wider than high, and one smaller than the
+model's 16x16 and higher than wide. Writes clip_model.safetensors, float32: `<image>/pixels` [1, 3, 16, 16] of
+CLIPImageProcessor, `image_features` of both images and `text_features` of all texts, `logits_per_image`; and
+clip_model.json: the texts, their ids, the probability and the cosine of every text for every image.
 """
 
 import json
@@ -89,7 +89,7 @@ def write_tokenizer(target):
 
 
 def picture(name, target):
-    """Black and white noise, a ramp, and in one picture transparency: what is hard for a resampling filter."""
+    """Black and white noise, a ramp, and in one image transparency, which are hard for a resampling filter."""
     height, width = PICTURES[name]
     generator = numpy.random.default_rng(height)
     pixels = 255 * generator.integers(0, 2, (height, width, 4), dtype=numpy.uint8)

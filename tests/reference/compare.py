@@ -60,7 +60,7 @@ def parse():
 
 
 def load(model):
-    """The reference in float32, whatever the files hold. The tiny folder has no tokenizer, as its vocabulary is the shipped one."""
+    """The reference in float32, for every type of the files. The tiny folder has no tokenizer, because its vocabulary is the shipped one."""
     if model.is_file():
         builders = {"tiny-sd1.ckpt": tiny.build_sd1, "tiny-sd2.safetensors": tiny.build_sd2}
         with torch.no_grad():
@@ -122,7 +122,7 @@ def command(request, folder, arguments):
     if request["scheduler"] is not None:
         options["--scheduler"] = request["scheduler"]
     if arguments.model.name == "tiny-sd2.safetensors":
-        options["--prediction-type"] = "v-prediction"  # a single file does not say
+        options["--prediction-type"] = "v-prediction"  # a single file does not state it
     words = [str(word) for option in options.items() for word in option]
     return [str(arguments.binary), "txt2img", *words, *(["--karras"] if request["karras"] else []), "--", request["prompt"]]
 

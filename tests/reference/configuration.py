@@ -39,7 +39,7 @@ CASES = {
     "index-euler": {"files": scheduler_class("EulerDiscreteScheduler")},
     "index-dpm-solver": {"files": scheduler_class("DPMSolverMultistepScheduler")},
     "nameless-scheduler": {"files": {SCHEDULER: {"_class_name": None}}},
-    # What a class does not know has no effect, be it nonsense or the key of another class.
+    # An unknown key has no effect, and neither has a key of another class.
     "keys-of-other-classes": {"files": {SCHEDULER: {"use_beta_sigmas": True, "variance_type": "learned_range", "sigma_min": 0.5}}},
     "default-values": {"files": {SCHEDULER: {"_use_default_values": ["beta_schedule"]}}},
     "karras-by-index": {
@@ -55,7 +55,7 @@ CASES = {
     "size-list-of-0.6": {"files": {UNET: {"sample_size": [8, 12], "_diffusers_version": "0.6.0"}}, "size": None},
     # Two names of one activation.
     "swish": {"files": {UNET: {"act_fn": "swish"}, "vae/config.json": {"act_fn": "swish"}}},
-    # Tokens beside the vocabulary.
+    # Added tokens.
     "added-tokens-json": {
         "prompt": TOY, "embeddings": 1,
         "files": {"tokenizer/added_tokens.json": {"<cat-toy>": 49408}, "text_encoder/config.json": {"vocab_size": 49409}},
@@ -97,7 +97,7 @@ def dump(folder):
 
 
 def make(model, case):
-    """The folder of a case. tiny-sd1 has no tokenizer; here it is written out."""
+    """The folder of a case. tiny-sd1 has no tokenizer; here its files are written."""
     (model / "tokenizer").mkdir()
     tokens, merges = vocabulary.shipped()
     (model / "tokenizer/vocab.json").write_text(json.dumps(tokens))

@@ -1,7 +1,7 @@
 """Remakes every dump of this folder: python tests/reference/generate.py [--only PART ...] [--folder FOLDER].
 
-Each part is a module beside this one with `def dump(folder)`; it writes its own files and seeds its own generators, so
-that one part can be remade without the others.
+Each part is a module beside this one with `def dump(folder)`. It writes its own files and seeds its own generators;
+each part can therefore be made without the others.
 """
 
 import argparse

@@ -1,9 +1,8 @@
-"""Image files of many kinds, and the pixels that Pillow makes of them.
+"""Image files of many kinds, and their pixels as Pillow reads them.
 
-Writes images/ with the files, and images.safetensors, uint8 [height, width, 3]: `<file>` is the file turned upright by
-exif_transpose, laid on white and converted to RGB; `<file>/square-<edge>-<size>` the same scaled so that its shorter side has
-`edge` pixels (bicubic), and its middle. Files that Pillow cannot write, with 16 bits and with `eXIf` behind the pixels, are put
-together here.
+Writes images/ with the files, and images.safetensors, uint8 [height, width, 3]: `<file>` is the file after exif_transpose,
+laid on white and converted to RGB; `<file>/square-<edge>-<size>` is the middle of the same, scaled to `edge` pixels on its
+shorter side (bicubic). Files that Pillow cannot write, with 16 bits and with `eXIf` after the pixels, are built here.
 """
 
 import io
@@ -70,7 +69,7 @@ def files():
 
 
 def smooth(width, height, phase=0):
-    """No two corners alike, so that every orientation is another image."""
+    """All corners differ, and every orientation is a different image."""
     x, y = numpy.meshgrid(numpy.linspace(0, 1, width), numpy.linspace(0, 1, height))
     channels = [x, y, 0.5 + 0.5 * numpy.sin(5 * x + 3 * y + phase)]
     return Image.fromarray((255 * numpy.dstack(channels[phase % 3 :] + channels[: phase % 3])).astype(numpy.uint8))
@@ -122,7 +121,7 @@ def upright(path):
 
 
 def square(pixels, edge, size):
-    """What transformers' CLIPImageProcessor does: the shorter side becomes `edge`, then the middle is kept."""
+    """The preprocessing of transformers' CLIPImageProcessor: scales the shorter side to `edge`, then crops the middle."""
     image = Image.fromarray(pixels)
     width, height = (int(edge * side / min(image.size)) for side in image.size)
     left, top = (width - size) // 2, (height - size) // 2

@@ -1,7 +1,7 @@
 """Forward passes of UNet2DConditionModel, AutoencoderKL and AutoencoderTiny: one small case per setting that changes them.
 
 Writes unet.safetensors + unet.json and vae.safetensors + vae.json. Tensors are named `<case>/weights/<state-dict key>` (f16),
-`<case>/input/<name>` and `<case>/output/<name>` (f32); the JSON maps the case to its diffusers config, and says what is particular.
+`<case>/input/<name>` and `<case>/output/<name>` (f32); the JSON maps the case to its diffusers config and a note.
 """
 
 import json
@@ -147,7 +147,7 @@ def kl_case(seed, name):
     noise = torch.randn(posterior.mean.shape, generator=generator)
     sampled = posterior.mean + posterior.std * noise
     shift, scale = model.config.shift_factor or 0.0, model.config.scaling_factor
-    latents = (sampled - shift) * scale  # what a pipeline would give to the UNet
+    latents = (sampled - shift) * scale  # the input that a pipeline gives to the UNet
     tensors = weights_of(model) | {
         "input/image": image,
         "input/noise": noise,
@@ -176,7 +176,7 @@ def tiny_case(seed):
 
 
 def fill(model, seed):
-    """Random weights that float16 holds exactly; normalisations get weights and biases too, for their default hides mistakes."""
+    """Random weights that float16 represents exactly. Normalisations get weights and biases too, because their defaults hide mistakes."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(model.named_parameters()):
         value = torch.randn(parameter.shape, generator=generator)
@@ -189,7 +189,7 @@ def fill(model, seed):
 
 
 def hush(model):
-    """Makes every sum of the residual stream small, so that a normalisation with the wrong epsilon shows."""
+    """Makes every sum of the residual stream small, which shows a normalisation with the wrong epsilon."""
     loud = ("conv_in", "conv2", "conv_shortcut", "proj_out", "samplers.0.conv")
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[0].endswith(loud):

@@ -118,7 +118,7 @@ def pipeline_of(model):
 
 @functools.cache
 def tokenizer(pad_token):
-    """CLIP's own, with another token to fill up with."""
+    """CLIP's own, with another pad token."""
     tokens, merges = vocabulary.shipped()
     return CLIPTokenizer(vocab=tokens, merges=merges, pad_token=pad_token, model_max_length=77)
 
@@ -147,7 +147,7 @@ def run(pipe, request):
 
 
 def generators(request):
-    """One for each image, so that an image does not depend on the size of its batch."""
+    """One per image; an image then does not depend on the size of its batch."""
     return [torch.Generator("cpu").manual_seed(request["seed"] + image) for image in range(request["batch_size"])]
 
 
@@ -160,7 +160,7 @@ def scheduler_of(own, request):
 
 
 def noise(pipe, request):
-    """What the pipeline draws first, before init_noise_sigma."""
+    """The first noise that the pipeline draws, before init_noise_sigma."""
     factor = pipe.vae_scale_factor
     shape = (1, 4, request["height"] // factor, request["width"] // factor)
     return torch.cat([torch.randn(shape, generator=generator) for generator in generators(request)])
@@ -168,5 +168,5 @@ def noise(pipe, request):
 
 @torch.no_grad()
 def decode(pipe, latents):
-    """The autoencoder's picture, about -1 to 1 and not yet clamped."""
+    """The autoencoder's image, about -1 to 1 and not yet clamped."""
     return pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample

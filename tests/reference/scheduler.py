@@ -66,7 +66,7 @@ def predictions(algorithm):
 
 
 def defaults():
-    """What a class assumes where the configuration is silent."""
+    """The defaults of a class for missing settings."""
     for algorithm, steps in itertools.product(CLASSES, [4, 10]):
         yield algorithm, steps, {"skip_prk_steps": True}
         yield algorithm, steps, LATENT | {"skip_prk_steps": True, "unknown_key": [1, "two"]}
@@ -178,7 +178,7 @@ def as_loaded_by_pipeline(config):
 
 
 def toy_model(sample, timestep):
-    """Smooth and bounded, of few operations, with a fixed picture in it."""
+    """Smooth and bounded, of few operations, with a fixed image in it."""
     picture = torch.tensor([0.06 * (i * 7 % 11 - 5) for i in range(sample.numel())]).reshape(sample.shape)
     weight = 0.25 + 0.0005 * float(timestep)
     return picture + sample / (sample.abs() + 1.0) * weight

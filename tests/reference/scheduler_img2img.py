@@ -6,7 +6,7 @@ Writes scheduler_img2img.safetensors. Its metadata entry `index` is JSON: `confi
 pipelines: "img2img"; "inpaint", which after each call blends the sample with the noisy original, here with a mask of 0.75;
 "lcm", which spreads all steps over the strength. Tensors have one row for each run without a problem: `samples` f32 [runs, 12],
 every third value of the last sample, and `counts` i32 [runs]. `calls` f32 [sum of the counts of runs that predict epsilon, 4]
-has of each call the timestep, the factors of original and noise in add_noise, and what scale_model_input multiplies with.
+has of each call the timestep, the factors of original and noise in add_noise, and the factor of scale_model_input.
 """
 
 import inspect
@@ -115,7 +115,7 @@ def first_timesteps(scheduler, steps, kind, strength):
 
 
 def run(scheduler, steps, kind, strength, eta):
-    """The final sample, and what the calls were like; nothing if no step is left."""
+    """The final sample and the data of the calls; nothing if no step is left."""
     timesteps = first_timesteps(scheduler, steps, kind, strength)
     if len(timesteps) == 0:
         return None

@@ -83,7 +83,7 @@ def build_sd1():
 
 
 def build_sd2():
-    """Attention on both levels, so that the upsampler's key in the single file is `.2.conv`, where SD 1 here has `.1.conv`."""
+    """Attention on both levels. The upsampler's key in the single file is therefore `.2.conv`, where SD 1 here has `.1.conv`."""
     return {
         "name": "sd2",
         "unet": fill(UNet2DConditionModel(
@@ -107,8 +107,8 @@ def build_sd2():
 
 
 def see_noise(unet):
-    """Adds a path from the latents to the output, and weight to the text: else the predicted noise has nothing to do with the noise
-    in the latents, which then stay noise whatever the text says. silu(x) - silu(-x) = x takes the path through the last activation."""
+    """Adds a path from the latents to the output, and weight to the text. Otherwise the predicted noise would be unrelated to the
+    noise in the latents, and every text would give noise. silu(x) - silu(-x) = x leads the path through the last activation."""
     shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut.weight
     skipped = shortcut.shape[1] - unet.conv_in.out_channels  # where the output of conv_in begins in the concatenation
     for channel in range(4):
@@ -213,7 +213,7 @@ def ldm_unet_key(key, config):
 
 
 def ldm_block_key(way, block, kind, layer, inner, config):
-    """All layers of all blocks stand in one numbered row; a down block has its downsampler as one more, an up block one more layer."""
+    """The layers of all blocks are numbered in one sequence. A down block counts its downsampler as a layer; an up block has one more layer."""
     row = int(block) * (config.layers_per_block + 1) + int(layer)
     if kind == "downsamplers":
         return f"input_blocks.{row + config.layers_per_block + 1}.0.op.{inner.removeprefix('conv.')}"
@@ -238,7 +238,7 @@ def ldm_inner(key):
 
 
 def ldm_vae_tensor(key, value, config):
-    """Decoder blocks are counted from the picture inwards, and the attention's projections are 1x1 convolutions."""
+    """Decoder blocks are numbered from the image inwards, and the attention's projections are 1x1 convolutions."""
     last = len(config.block_out_channels) - 1
     key = re.sub(r"up_blocks\.(\d+)", lambda found: f"up.{last - int(found[1])}", key)
     key = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", key)
@@ -265,7 +265,7 @@ def text_names_sd1(text_encoder):
 
 
 def text_names_sd2(text_encoder):
-    """OpenCLIP's tower: fused projections, and one block more than Stable Diffusion 2 uses (large, so that its use would show)."""
+    """OpenCLIP's tower: fused projections, and one block more than Stable Diffusion 2 uses (with large weights, which show its use)."""
     state = {key.removeprefix("text_model."): value for key, value in text_encoder.state_dict().items()}
     width, depth = text_encoder.config.hidden_size, text_encoder.config.num_hidden_layers
     blocks = [open_clip_block({key[len(f"encoder.layers.{i}."):]: value for key, value in state.items()
@@ -292,7 +292,7 @@ def open_clip_block(layer):
 
 
 def training_state(state):
-    """What the training program of the original code wrote around the weights."""
+    """The state that the training program of the original code wrote around the weights."""
     around = {"epoch": 0, "global_step": 470000, "pytorch-lightning_version": "1.4.2"}
     return around | {"state_dict": state, "callbacks": {}, "optimizer_states": [], "lr_schedulers": []}
 

@@ -1,7 +1,7 @@
 """Losses of one training step and their gradients, with the weights of the cases `sd1` of unet.safetensors and `kl` of
 vae.safetensors.
 
-Two pictures and their distance are there too: `metrics/<name>`.
+It also has two images and their distance: `metrics/<name>`.
 Writes train.safetensors: `<case>/input/<name>`, `<case>/output/loss`, `<case>/gradients/<name or state-dict key>`, all float32.
 """
 

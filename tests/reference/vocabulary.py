@@ -18,6 +18,6 @@ def shipped():
 
 
 def byte_symbols():
-    """A character for every byte: printable ones stand for themselves, the others are moved above Latin-1."""
+    """A character for every byte: printable bytes stand for themselves, the others are mapped above Latin-1."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(256 - len(printable))]

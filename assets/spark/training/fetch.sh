@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads the drawings of the training pictures into a folder: fetch.sh FOLDER
+# Downloads the drawings for the training images into a folder: fetch.sh FOLDER
 set -euo pipefail
 mkdir -p "${1:?usage: fetch.sh FOLDER}"
 cd "$1"

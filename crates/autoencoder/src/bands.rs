@@ -1,4 +1,4 @@
-//! How a convolution is made band by band: which rows of the input each band needs, and how large its tensors are.
+//! Convolutions in bands: the rows of the input that each band needs, and the sizes of its tensors.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use pyrograph_kernels::largest;
 
 use crate::DoesNotFit;
 
-/// A convolution over a feature map that may be doubled in size first.
+/// A convolution over a feature map, optionally after upsampling by two.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     input: [usize; 4],  // [batch, channels_in, height, width], as it is stored
@@ -18,19 +18,19 @@ pub(crate) struct Convolution {
     scale: usize,
 }
 
-/// Some rows of a convolution's output, and how they are made.
+/// Some rows of a convolution's output, and the input for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Band {
     /// Rows of the input.
     pub(crate) input: Range<usize>,
     /// Top, left, bottom and right padding of those rows.
     pub(crate) padding: [usize; 4],
-    /// The rows of the result that count.
+    /// The rows of the result to keep.
     pub(crate) rows: Range<usize>,
 }
 
 impl Convolution {
-    /// For an input `[batch, channels_in, height, width]` that is enlarged by `scale`, 1 or 2.
+    /// For an input `[batch, channels_in, height, width]` that is upsampled by `scale`, 1 or 2.
     pub(crate) fn new(input: [usize; 4], conv: &Conv2d, scale: usize) -> Self {
         let padding = match conv.padding {
             PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
@@ -50,7 +50,7 @@ impl Convolution {
         [batch, self.weight[0], size(height * self.scale + top + bottom), size(width * self.scale + left + right)]
     }
 
-    /// The bands of the output, as even as they can be, for which no tensor has more than `limit` values.
+    /// The bands of the output, of nearly equal height, for which no tensor has more than `limit` values.
     pub(crate) fn bands(&self, limit: u64) -> Result<Vec<Band>, DoesNotFit> {
         let height = self.output()[2];
         let most = self.most_rows(limit)?;
@@ -61,19 +61,19 @@ impl Convolution {
         Ok(ends.map(|rows| self.band(rows)).collect())
     }
 
-    /// Values of the largest tensor that a band of `rows` rows may need.
+    /// Values of the largest tensor for a band of `rows` rows.
     pub(crate) fn largest_tensor(&self, rows: usize) -> u64 {
         let [_, _, height_out, width_out] = self.output();
         let [batch, channels_in, height, width] = self.input;
         let reach = (rows - 1) * self.stride + self.weight[2];
-        // An enlarged row comes with its twin, above and below.
+        // An upsampled row comes with its twin, above and below.
         let twins = 2 * (self.scale - 1);
         let below = (reach + twins).min(height * self.scale);
         let made = (rows + twins).min(height_out);
         largest::conv2d([batch, channels_in, below, width * self.scale], self.weight, [made, width_out])
     }
 
-    /// Whether the whole convolution keeps to tensors of `limit` values.
+    /// Whether the tensors of the whole convolution have at most `limit` values.
     pub(crate) fn fits(&self, limit: u64) -> bool {
         self.largest_tensor(self.output()[2]) <= limit
     }
@@ -94,7 +94,7 @@ impl Convolution {
     fn band(&self, rows: Range<usize>) -> Band {
         let [top, left, _, right] = self.padding;
         let height = self.input[2] * self.scale;
-        // Rows of the enlarged input under the band; those outside of it are padding.
+        // Rows of the upsampled input for the band; those outside of it are padding.
         let first = (rows.start * self.stride).saturating_sub(top);
         let above = top.saturating_sub(rows.start * self.stride);
         let end = ((rows.end - 1) * self.stride + self.weight[2]).saturating_sub(top);
@@ -105,7 +105,7 @@ impl Convolution {
     }
 }
 
-/// Parts of `height` rows, as even as can be, none with more than `most`.
+/// Parts of `height` rows, of nearly equal size, none with more than `most`.
 pub(crate) fn even(height: usize, most: usize) -> Vec<usize> {
     let parts = height.div_ceil(most);
     (0..parts).map(|i| (i + 1) * height / parts - i * height / parts).collect()
@@ -127,7 +127,7 @@ mod tests {
     }
 
     proptest! {
-        /// Bands make every row once, from no more of the input than the limit allows.
+        /// The bands compute every row once, from no more of the input than the limit allows.
         #[test]
         fn bands_make_every_row_within_the_limit(
             (batch, channels_in, channels_out) in (1..3usize, 1..600usize, 1..600usize),
@@ -155,7 +155,7 @@ mod tests {
                 prop_assert!(band.input.end <= height && band.rows.end <= rows, "{band:?} of {rows} rows");
                 prop_assert!((batch * channels_in * below * width * scale) as u64 <= limit, "the input of {band:?}");
                 prop_assert!((batch * channels_out * rows * width_out) as u64 <= limit, "the output of {band:?}");
-                // Row 0 of what is made has its first tap at row `input.start * scale - top` of the enlarged input.
+                // Row 0 of the result has its first tap at row `input.start * scale - top` of the upsampled input.
                 let first = (band.input.start * scale + band.rows.start * stride) as isize - top as isize;
                 prop_assert_eq!(first, (made * stride) as isize - padding[0] as isize);
                 made += band.rows.len();

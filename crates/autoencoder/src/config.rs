@@ -7,29 +7,29 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderKlConfig {
-    /// Channels of the picture that is encoded.
+    /// Channels of the encoded image.
     pub in_channels: usize,
-    /// Channels of the picture that is decoded.
+    /// Channels of the decoded image.
     pub out_channels: usize,
-    /// Channels per block, the highest resolution first; every block but the last halves the size.
+    /// Channels per block, highest resolution first. Every block but the last halves the size.
     pub block_out_channels: Vec<usize>,
     /// Residual blocks per encoder block; decoder blocks have one more.
     pub layers_per_block: usize,
     /// Activation: `silu`, also called `swish`.
     pub act_fn: String,
-    /// Channels of the latent.
+    /// Channels of the latents.
     pub latent_channels: usize,
     /// Groups of the group normalisations.
     pub norm_num_groups: usize,
-    /// Latents are multiplied with this to have unit variance for the diffusion model.
+    /// Factor of the latents, which gives them unit variance for the diffusion model.
     pub scaling_factor: f64,
-    /// Subtracted from latents before the scaling.
+    /// Subtracted from latents before scaling.
     pub shift_factor: Option<f64>,
     /// Whether a 1x1 convolution follows the encoder.
     pub use_quant_conv: bool,
     /// Whether a 1x1 convolution precedes the decoder.
     pub use_post_quant_conv: bool,
-    /// Whether the middle blocks attend.
+    /// Whether the middle blocks have attention.
     pub mid_block_add_attention: bool,
 }
 
@@ -79,7 +79,7 @@ impl AutoencoderKlConfig {
         check(scale.is_finite() && scale > 0.0, "scaling_factor", "must be a positive number")
     }
 
-    /// How many pixels one latent pixel stands for, along each axis.
+    /// Pixels of the image per pixel of the latents, along each axis.
     pub fn downsampling(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
     }

@@ -1,4 +1,4 @@
-//! From the latent to the picture.
+//! The decoder: latents to images.
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -13,19 +13,19 @@ use crate::{AutoencoderKlConfig, MidBlock};
 /// The decoder of an autoencoder.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    /// From the latent's channels to the last block's.
+    /// From the channels of the latents to those of the last block.
     pub conv_in: Conv2d,
     /// The lowest resolution.
     pub mid_block: MidBlock,
     /// The lowest resolution first.
     pub up_blocks: Vec<UpDecoderBlock>,
-    /// In front of `conv_out`.
+    /// Before `conv_out`.
     pub conv_norm_out: GroupNorm,
-    /// To the picture's channels.
+    /// To the channels of the image.
     pub conv_out: Conv2d,
 }
 
-/// Residual blocks, then a doubling of the size.
+/// Residual blocks, then upsampling.
 #[derive(Module, Debug)]
 pub struct UpDecoderBlock {
     /// The first one changes the channels.

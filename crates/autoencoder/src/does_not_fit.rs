@@ -1,6 +1,6 @@
-//! What cannot be cut into pieces that are small enough.
+//! The error for tensors that cannot be cut into small enough parts.
 
-/// A tensor on the way through an autoencoder has more values than the limit, and cannot be cut further.
+/// A tensor of the autoencoder has more values than the limit, and cannot be cut further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DoesNotFit {
@@ -26,7 +26,7 @@ pub enum DoesNotFit {
         /// The most values that a tensor may have.
         limit: u64,
     },
-    /// The image or the latents, which go in and come out as one tensor.
+    /// The image or the latents, which enter and leave the network as one tensor.
     #[error("{height} x {width} in one tensor are {needed} values; the limit is {limit}")]
     Whole {
         /// Height of the image or the latents.

@@ -1,4 +1,4 @@
-//! From the picture to the moments of its latent.
+//! The encoder: images to the moments of their latents.
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -13,19 +13,19 @@ use crate::{AutoencoderKlConfig, MidBlock};
 /// The encoder of an autoencoder.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// From the picture's channels to the first block's.
+    /// From the channels of the image to those of the first block.
     pub conv_in: Conv2d,
     /// The highest resolution first.
     pub down_blocks: Vec<DownEncoderBlock>,
     /// The lowest resolution.
     pub mid_block: MidBlock,
-    /// In front of `conv_out`.
+    /// Before `conv_out`.
     pub conv_norm_out: GroupNorm,
-    /// To mean and log-variance, or to what becomes of the nearest codes.
+    /// To mean and log-variance, or to the latents before quantisation.
     pub conv_out: Conv2d,
 }
 
-/// Residual blocks, then a halving of the size.
+/// Residual blocks, then downsampling.
 #[derive(Module, Debug)]
 pub struct DownEncoderBlock {
     /// The first one changes the channels.

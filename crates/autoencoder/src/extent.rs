@@ -1,4 +1,4 @@
-//! The way through an autoencoder without values.
+//! Computes the sizes of an autoencoder's tensors without their values.
 
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
@@ -9,17 +9,17 @@ use crate::DoesNotFit;
 use crate::bands::Convolution;
 use crate::feature_map::FeatureMap;
 
-/// What encoding or decoding will take, known from the sizes alone.
+/// The tensor sizes of encoding or decoding, computed in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
-    /// Values of the largest tensor, a band of a feature map or a layer's weights.
+    /// Values of the largest tensor: a band of a feature map, or the weights of a layer.
     pub largest_tensor: u64,
-    /// Values of the largest feature map, all its bands together. About three as large exist at once.
+    /// Values of the largest feature map, all its bands together. About three maps of this size exist at the same time.
     pub largest_map: u64,
 }
 
-/// The sizes of a feature map, and what it took to make it.
+/// The sizes of a feature map, and of the tensors that made it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
     shape: [usize; 4],
@@ -28,13 +28,13 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Of a feature map `[batch, channels, height, width]` whose operations have to keep to tensors of `limit` values.
+    /// For a feature map `[batch, channels, height, width]` whose operations use tensors of at most `limit` values.
     pub(crate) fn new(shape: [usize; 4], limit: usize) -> Self {
         let so_far = Ok(Extent { largest_tensor: 0, largest_map: 0 });
         Self { shape, limit: limit as u64, so_far }.into_whole()
     }
 
-    /// What it took, with the feature map in one tensor at the end.
+    /// The extent, with the feature map in one tensor at the end.
     pub(crate) fn into_extent(self) -> Result<Extent, DoesNotFit> {
         self.into_whole().so_far
     }
@@ -50,7 +50,7 @@ impl Sizes {
         self.then(shape, fits)
     }
 
-    /// After an operation whose largest tensor has so many values.
+    /// The sizes after an operation with this largest tensor.
     fn then(self, shape: [usize; 4], largest_tensor: Result<u64, DoesNotFit>) -> Self {
         let next = Self { shape, ..self };
         let values = next.values();

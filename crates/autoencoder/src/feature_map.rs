@@ -1,16 +1,16 @@
-//! What encoder and decoder do with a feature map.
+//! Operations of encoder and decoder on a feature map.
 
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use pyrograph_blocks::{Attention, ResnetBlock2d};
 
-/// A feature map `[batch, channels, height, width]` on its way through a network: its values, [`Rows`](crate::Rows), or its
-/// sizes alone, [`Sizes`](crate::extent::Sizes), which tell beforehand whether the values will fit.
+/// A feature map `[batch, channels, height, width]`. It is either its values, [`Rows`](crate::Rows), or only its sizes,
+/// [`Sizes`](crate::extent::Sizes), which show in advance whether the values will fit.
 pub(crate) trait FeatureMap: Clone {
     /// A convolution with the layer's own stride and padding.
     fn conv2d(self, conv: &Conv2d) -> Self;
 
-    /// [`FeatureMap::conv2d`], and `addend` on its output, which has the same shape.
+    /// [`FeatureMap::conv2d`] plus `addend`, which has the shape of the output.
     fn conv2d_add(self, conv: &Conv2d, addend: Self) -> Self;
 
     /// [`FeatureMap::upsample`], then a convolution that keeps the size.
@@ -31,7 +31,7 @@ pub(crate) trait FeatureMap: Clone {
     /// The sum of two feature maps of the same shape.
     fn add(self, other: Self) -> Self;
 
-    /// A residual block that knows no time, as [`ResnetBlock2d::forward`] for a whole feature map.
+    /// A residual block without a time embedding: [`ResnetBlock2d::forward`] for a whole feature map.
     fn resnet(self, block: &ResnetBlock2d) -> Self {
         let hidden = self.clone().group_norm_silu(&block.norm1).conv2d(&block.conv1);
         let residual = match &block.conv_shortcut {

@@ -10,14 +10,14 @@ use crate::feature_map::FeatureMap;
 use crate::rows::Rows;
 use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Extent};
 
-/// Encodes pictures as a normal distribution over latents and decodes latents to pictures.
+/// Encodes images as a normal distribution over latents, and decodes latents to images.
 ///
 /// Rombach et al. 2022 (<https://arxiv.org/abs/2112.10752>), appendix G; diffusers' `AutoencoderKL`.
 #[derive(Module, Debug)]
 pub struct AutoencoderKl {
-    /// Pictures to moments.
+    /// Images to moments.
     pub encoder: Encoder,
-    /// Latents to pictures.
+    /// Latents to images.
     pub decoder: Decoder,
     /// After the encoder.
     pub quant_conv: Option<Conv2d>,
@@ -37,7 +37,7 @@ pub struct DiagonalGaussian {
 }
 
 impl AutoencoderKlConfig {
-    /// Makes the autoencoder on `device`; its weights are not computed before they are needed.
+    /// Makes the autoencoder on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> Result<AutoencoderKl, ConfigError> {
         self.validate()?;
         let latent = self.latent_channels;
@@ -53,7 +53,7 @@ impl AutoencoderKlConfig {
 }
 
 impl AutoencoderKl {
-    /// The distribution of a picture's latents, before scaling.
+    /// The distribution of an image's latents, before scaling.
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> moments `[batch, latent_channels, height / f, width / f]`
@@ -61,10 +61,10 @@ impl AutoencoderKl {
         self.encode_within(image, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`AutoencoderKl::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`AutoencoderKl::encode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<DiagonalGaussian, DoesNotFit> {
         self.encode_extent(image.dims(), limit)?;
         let dtype = self.encoder.conv_in.weight.dtype();
@@ -73,7 +73,7 @@ impl AutoencoderKl {
         Ok(DiagonalGaussian { mean, log_variance: log_variance.clamp(-30.0, 20.0) })
     }
 
-    /// What [`AutoencoderKl::encode_within`] takes for an image `[batch, 3, height, width]`.
+    /// The tensor sizes of [`AutoencoderKl::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.
@@ -89,17 +89,17 @@ impl AutoencoderKl {
         self.decode_within(latents, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`AutoencoderKl::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`AutoencoderKl::decode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn decode_within(&self, latents: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
         self.decode_extent(latents.dims(), limit)?;
         let latents = Rows::new(latents.cast(self.decoder.conv_in.weight.dtype()), limit);
         Ok(self.image(latents).into_tensor().cast(DType::F32))
     }
 
-    /// What [`AutoencoderKl::decode_within`] takes for latents `[batch, latent_channels, height, width]`.
+    /// The tensor sizes of [`AutoencoderKl::decode_within`] for latents `[batch, latent_channels, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.
@@ -115,7 +115,7 @@ impl AutoencoderKl {
         self.decoder.forward(self.post_quant_conv.iter().fold(latents, M::conv2d))
     }
 
-    /// Latents as the diffusion model sees them: shifted and scaled to about unit variance.
+    /// Latents for the diffusion model: shifted and scaled to about unit variance.
     pub fn scale(&self, latents: Tensor<4>) -> Tensor<4> {
         (latents - self.shift_factor) * self.scaling_factor
     }
@@ -132,7 +132,7 @@ impl DiagonalGaussian {
         self.mean.clone()
     }
 
-    /// The latents that `noise`, standard normal in the shape of the mean, stands for.
+    /// The latents for `noise`, which is standard normal and has the shape of the mean.
     pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
         self.mean.clone() + (self.log_variance.clone() * 0.5).exp() * noise
     }

@@ -1,9 +1,9 @@
-//! Pictures to latents and back: [`AutoencoderKl`], [`VqModel`] and [`AutoencoderTiny`].
+//! Images to latents and back: [`AutoencoderKl`], [`VqModel`] and [`AutoencoderTiny`].
 //!
-//! Pictures are `[batch, 3, height, width]` in -1 ..= 1, latents `[batch, latent_channels, height / f, width / f]`. Every
-//! size comes from `config.json`, every field has its diffusers state-dict name. Where a device bounds the size of a tensor,
-//! `encode_within` and `decode_within` cut feature maps into bands; `encode_extent` and `decode_extent` tell beforehand whether
-//! that will do.
+//! Images are `[batch, 3, height, width]` in -1 ..= 1, latents `[batch, latent_channels, height / f, width / f]`.
+//! `config.json` determines every size, and every field has its diffusers state-dict name. Where a device limits the
+//! size of a tensor, `encode_within` and `decode_within` cut feature maps into bands; `encode_extent` and
+//! `decode_extent` show in advance whether this is enough.
 
 mod bands;
 mod config;

@@ -1,4 +1,4 @@
-//! The lowest resolution, where the autoencoder attends.
+//! The middle block, at the lowest resolution.
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -8,7 +8,7 @@ use crate::AutoencoderKlConfig;
 use crate::config::EPSILON;
 use crate::feature_map::FeatureMap;
 
-/// A residual block, self-attention over all pixels with one head, a residual block.
+/// A residual block, self-attention over all pixels with one head, and a residual block.
 #[derive(Module, Debug)]
 pub struct MidBlock {
     /// Before and after the attention.

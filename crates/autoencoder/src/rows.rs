@@ -1,4 +1,4 @@
-//! Feature maps that may be too large for one tensor.
+//! Feature maps that can be too large for one tensor.
 
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
@@ -12,12 +12,12 @@ use crate::feature_map::FeatureMap;
 
 /// A feature map cut into bands of rows, none with more than `limit` values.
 ///
-/// A GPU binds at most so many bytes to a shader (128 MiB by WebGPU's defaults), and the decoder's last feature maps pass
-/// that at 512x512. Convolutions take the rows they need from the neighbouring bands, and group normalisation gathers its
-/// statistics over all bands, so the result is that of the whole feature map: no seams, and nothing to blend.
+/// A GPU limits the bytes that it binds to a shader (128 MiB by WebGPU's defaults), and the decoder's last feature maps
+/// exceed this at 512x512. Convolutions take rows from the neighbouring bands, and group normalisation gathers its
+/// statistics over all bands. The result is therefore that of the whole feature map, without seams or blending.
 ///
-/// A feature map that fits is one band, and every operation is then the plain one. Whether a row of every feature map fits
-/// is for [`Sizes`](crate::extent::Sizes) to find out beforehand.
+/// A feature map that fits is one band, and every operation on it is the ordinary one. [`Sizes`](crate::extent::Sizes)
+/// checks in advance whether a row of every feature map fits.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
     bands: Vec<Tensor<4>>, // [batch, channels, some rows, width]
@@ -25,12 +25,12 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Takes a feature map `[batch, channels, height, width]`, to be kept in tensors of at most `limit` values.
+    /// A feature map `[batch, channels, height, width]`, stored in tensors of at most `limit` values.
     pub(crate) fn new(x: Tensor<4>, limit: usize) -> Self {
         Self::of(vec![x], limit)
     }
 
-    /// Puts the bands together.
+    /// Joins the bands.
     ///
     /// # Shapes
     /// `[batch, channels, height, width]`
@@ -60,7 +60,7 @@ impl Rows {
         if y.dims()[2] == band.rows.len() { y } else { y.narrow(2, band.rows.start, band.rows.len()) }
     }
 
-    /// Applies `f`, which works on every pixel alone, to every band.
+    /// Applies `f`, which treats every pixel separately, to every band.
     fn map(self, f: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
         Self::of(self.bands.into_iter().map(f).collect(), self.limit)
     }
@@ -70,7 +70,7 @@ impl Rows {
         [batch, channels, self.bands.iter().map(|x| x.dims()[2]).sum(), width]
     }
 
-    /// The rows `start .. end`, from as many bands as they lie in.
+    /// The rows `start .. end`, joined from all bands that contain them.
     fn rows(&self, start: usize, end: usize) -> Tensor<4> {
         let mut top = 0;
         let mut parts = Vec::new();
@@ -128,7 +128,7 @@ impl FeatureMap for Rows {
         })
     }
 
-    /// Over all bands.
+    /// With statistics over all bands.
     fn group_norm_silu(self, norm: &GroupNorm) -> Self {
         if self.bands.len() == 1 {
             return self.map(|x| group_norm_silu(x, norm));
@@ -136,8 +136,8 @@ impl FeatureMap for Rows {
         let [batch, channels, height, width] = self.dims();
         let groups = norm.num_groups;
         let count = (channels / groups * height * width) as f64;
-        // The mean over each group, [batch, channels, 1, 1]. Summed along one axis after the other: long rows lose digits,
-        // and Mesa's software adapters end loops after 65,535 turns.
+        // The mean over each group, [batch, channels, 1, 1]. It is summed along one axis after the other, because long
+        // sums lose precision, and Mesa's software adapters end loops after 65,535 iterations.
         let mean = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
             let sums = self.bands.iter().map(|x| f(x.clone().cast(DType::F32)).sum_dim(3).sum_dim(2));
             let sums = Tensor::cat(sums.collect(), 3).sum_dim(3).reshape([batch, groups, channels / groups]);

@@ -17,40 +17,40 @@ use crate::{ConfigError, DoesNotFit, Extent};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderTinyConfig {
-    /// Channels of the picture that is encoded.
+    /// Channels of the encoded image.
     pub in_channels: usize,
-    /// Channels of the picture that is decoded.
+    /// Channels of the decoded image.
     pub out_channels: usize,
     /// Channels per stage of the encoder, all equal.
     pub encoder_block_out_channels: Vec<usize>,
     /// Channels per stage of the decoder, all equal.
     pub decoder_block_out_channels: Vec<usize>,
-    /// Activation; only `relu` is known.
+    /// Activation; only `relu` is supported.
     pub act_fn: String,
-    /// Channels of the latent.
+    /// Channels of the latents.
     pub latent_channels: usize,
     /// Residual blocks per stage of the encoder.
     pub num_encoder_blocks: Vec<usize>,
     /// Residual blocks per stage of the decoder.
     pub num_decoder_blocks: Vec<usize>,
-    /// Latents are multiplied with this for the diffusion model.
+    /// Factor of the latents for the diffusion model.
     pub scaling_factor: f64,
 }
 
 /// diffusers' `AutoencoderTiny`.
 #[derive(Module, Debug)]
 pub struct AutoencoderTiny {
-    /// Pictures to latents.
+    /// Images to latents.
     pub encoder: TinyLayers,
-    /// Latents to pictures.
+    /// Latents to images.
     pub decoder: TinyLayers,
     scaling_factor: f64,
 }
 
-/// Layers one after the other.
+/// A sequence of layers.
 #[derive(Module, Debug)]
 pub struct TinyLayers {
-    /// Their places in the list are their state-dict names.
+    /// The layers; their indices are their state-dict names.
     pub layers: Vec<TinyLayer>,
 }
 
@@ -64,7 +64,7 @@ pub enum TinyLayer {
     Block(AutoencoderTinyBlock),
     /// A rectifier.
     Relu(Relu),
-    /// A doubling of the size.
+    /// Upsampling by two.
     Upsample(Interpolate2d),
 }
 
@@ -112,12 +112,12 @@ impl AutoencoderTinyConfig {
         check(channels.iter().all(|c| (1..=1 << 16).contains(c)), "latent_channels", "must be a positive number")
     }
 
-    /// How many pixels one latent pixel stands for, along each axis.
+    /// Pixels of the image per pixel of the latents, along each axis.
     pub fn downsampling(&self) -> usize {
         1 << (self.decoder_block_out_channels.len() - 1)
     }
 
-    /// Makes the autoencoder on `device`; its weights are not computed before they are needed.
+    /// Makes the autoencoder on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> Result<AutoencoderTiny, ConfigError> {
         self.validate()?;
         let encoder = TinyLayers { layers: self.encoder_layers(device) };
@@ -159,7 +159,7 @@ impl AutoencoderTinyConfig {
 }
 
 impl AutoencoderTiny {
-    /// The latents of a picture.
+    /// The latents of an image.
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> `[batch, latent_channels, height / f, width / f]`, float32
@@ -167,16 +167,16 @@ impl AutoencoderTiny {
         self.encode_within(image, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`AutoencoderTiny::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`AutoencoderTiny::encode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
         self.encode_extent(image.dims(), limit)?;
         Ok(self.encoder.run((image + 1.0) / 2.0, limit))
     }
 
-    /// What [`AutoencoderTiny::encode_within`] takes for an image `[batch, 3, height, width]`.
+    /// The tensor sizes of [`AutoencoderTiny::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.
@@ -192,17 +192,17 @@ impl AutoencoderTiny {
         self.decode_within(latents, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`AutoencoderTiny::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`AutoencoderTiny::decode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn decode_within(&self, latents: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
         self.decode_extent(latents.dims(), limit)?;
         let clamped = (latents / 3.0).tanh() * 3.0;
         Ok(self.decoder.run(clamped, limit) * 2.0 - 1.0)
     }
 
-    /// What [`AutoencoderTiny::decode_within`] takes for latents `[batch, latent_channels, height, width]`.
+    /// The tensor sizes of [`AutoencoderTiny::decode_within`] for latents `[batch, latent_channels, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.
@@ -210,7 +210,7 @@ impl AutoencoderTiny {
         self.decoder.forward(Sizes::new(latents, limit)).into_extent()
     }
 
-    /// Latents as the diffusion model sees them.
+    /// Latents for the diffusion model.
     pub fn scale(&self, latents: Tensor<4>) -> Tensor<4> {
         latents * self.scaling_factor
     }

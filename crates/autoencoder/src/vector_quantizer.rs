@@ -4,8 +4,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::{Device, Int, Tensor};
 
-/// A codebook: every vector is replaced by the nearest of its codes (van den Oord et al.,
-/// <https://arxiv.org/abs/1711.00937>).
+/// A codebook: every vector is replaced by its nearest code (van den Oord et al., <https://arxiv.org/abs/1711.00937>).
 #[derive(Module, Debug)]
 pub struct VectorQuantizer {
     /// The codes, `[codes, width]`.
@@ -16,18 +15,18 @@ pub struct VectorQuantizer {
 /// Vectors after quantisation.
 #[derive(Clone, Debug)]
 pub struct Quantized {
-    /// The codes, `[batch, width, height, width of the map]`; gradients pass to the input as if nothing had happened.
+    /// The codes, `[batch, width, height, width of the map]`; gradients pass to the input unchanged.
     pub values: Tensor<4>,
-    /// Their numbers, `[batch * height * width]`.
+    /// The indices of the codes, `[batch * height * width]`.
     pub indices: Tensor<1, Int>,
-    /// The squared distance that pulls codes to vectors, `[1]`.
+    /// The squared distance, whose gradient moves codes towards vectors, `[1]`.
     pub codebook_loss: Tensor<1>,
-    /// The squared distance, times its factor, that pulls vectors to codes, `[1]`.
+    /// The squared distance times its factor, whose gradient moves vectors towards codes, `[1]`.
     pub commitment_loss: Tensor<1>,
 }
 
 impl VectorQuantizer {
-    /// So many codes of that width, uniform in +- 1 / codes; 0.25 is the commitment's usual factor.
+    /// A codebook of `codes` codes of this `width`, uniform in +- 1 / codes; the usual `commitment` factor is 0.25.
     pub fn new(codes: usize, width: usize, commitment: f64, device: &Device) -> Self {
         let edge = 1.0 / codes as f64;
         let uniform = Initializer::Uniform { min: -edge, max: edge };
@@ -54,7 +53,7 @@ impl VectorQuantizer {
         }
     }
 
-    /// How many codes are in use, by the perplexity of the choices: from 1 to all of them.
+    /// The perplexity of the chosen codes, from 1 to the number of codes.
     pub fn usage(&self, indices: Tensor<1, Int>) -> Tensor<1> {
         let number = self.embedding.weight.dims()[0];
         let chosen: Tensor<2> = indices.one_hot(number).float();
@@ -63,7 +62,7 @@ impl VectorQuantizer {
     }
 }
 
-/// The vectors of a map, one below the other.
+/// The vectors of a map, one per row.
 ///
 /// # Shapes
 /// `[batch, width, height, width of the map]` -> `[vectors, width]`

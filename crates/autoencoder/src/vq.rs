@@ -14,10 +14,10 @@ use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Exte
 /// The configuration of a [`VqModel`], with diffusers' defaults.
 #[derive(Debug, Clone, Deserialize)]
 pub struct VqModelConfig {
-    /// The keys that it shares with the other autoencoder.
+    /// The keys in common with the other autoencoder.
     #[serde(flatten)]
     pub shared: AutoencoderKlConfig,
-    /// Codes of the codebook; 256.
+    /// Number of codes in the codebook; 256.
     #[serde(default = "codes")]
     pub num_vq_embeddings: usize,
     /// Their width, `latent_channels` if absent.
@@ -28,15 +28,15 @@ fn codes() -> usize {
     256
 }
 
-/// The factor of the commitment loss, diffusers' and the paper's.
+/// The factor of the commitment loss in diffusers and in the paper.
 const COMMITMENT: f64 = 0.25;
 
-/// Encodes pictures as vectors of a codebook and decodes those to pictures.
+/// Encodes images as vectors of a codebook, and decodes these vectors to images.
 ///
 /// Esser et al. 2021 (<https://arxiv.org/abs/2012.09841>); diffusers' `VQModel`.
 #[derive(Module, Debug)]
 pub struct VqModel {
-    /// Pictures to latents.
+    /// Images to latents.
     pub encoder: Encoder,
     /// To the width of the codes.
     pub quant_conv: Conv2d,
@@ -44,12 +44,12 @@ pub struct VqModel {
     pub quantize: VectorQuantizer,
     /// From the width of the codes.
     pub post_quant_conv: Conv2d,
-    /// Latents to pictures.
+    /// Latents to images.
     pub decoder: Decoder,
 }
 
 impl VqModelConfig {
-    /// Makes the autoencoder on `device`; its weights are not computed before they are needed.
+    /// Makes the autoencoder on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> Result<VqModel, ConfigError> {
         self.shared.validate()?;
         let latent = self.shared.latent_channels;
@@ -68,7 +68,7 @@ impl VqModelConfig {
 }
 
 impl VqModel {
-    /// A picture's latents before quantisation.
+    /// The latents of an image before quantisation.
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` in -1 ..= 1 -> `[batch, vq_embed_dim, height / f, width / f]`
@@ -76,16 +76,16 @@ impl VqModel {
         self.encode_within(image, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`VqModel::encode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`VqModel::encode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn encode_within(&self, image: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
         self.encode_extent(image.dims(), limit)?;
         Ok(self.latents(Rows::new(image, limit)).into_tensor())
     }
 
-    /// What [`VqModel::encode_within`] takes for an image `[batch, 3, height, width]`.
+    /// The tensor sizes of [`VqModel::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.
@@ -109,16 +109,16 @@ impl VqModel {
         self.decode_within(quantized, usize::MAX).expect("everything fits without a limit")
     }
 
-    /// [`VqModel::decode`] in tensors of at most `limit` values; the result does not depend on it.
+    /// [`VqModel::decode`] in tensors of at most `limit` values; the result does not depend on the limit.
     ///
     /// # Errors
-    /// Before anything is computed, if a tensor cannot be cut so small.
+    /// Before anything is computed, if a tensor cannot be cut into parts that small.
     pub fn decode_within(&self, quantized: Tensor<4>, limit: usize) -> Result<Tensor<4>, DoesNotFit> {
         self.decode_extent(quantized.dims(), limit)?;
         Ok(self.image(Rows::new(quantized, limit)).into_tensor())
     }
 
-    /// What [`VqModel::decode_within`] takes for latents `[batch, vq_embed_dim, height, width]`.
+    /// The tensor sizes of [`VqModel::decode_within`] for latents `[batch, vq_embed_dim, height, width]`.
     ///
     /// # Errors
     /// If a tensor cannot be cut into parts of at most `limit` values.

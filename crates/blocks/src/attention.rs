@@ -7,20 +7,20 @@ use pyrograph_kernels::{Mask, attention, group_norm, linear, linear_add};
 
 use crate::{from_tokens, to_tokens};
 
-/// What an [`Attention`] is made from.
+/// The configuration of an [`Attention`].
 #[derive(Debug, Clone)]
 pub struct AttentionConfig {
-    /// Width of the tokens that ask, and of the output.
+    /// Width of the query tokens and of the output.
     pub channels: usize,
-    /// Width of the tokens that are looked at: `channels` for self-attention, the text's for cross-attention.
+    /// Width of the context tokens: `channels` for self-attention, the text's width for cross-attention.
     pub context: usize,
-    /// Number of heads; divides `channels`.
+    /// Number of heads, a divisor of `channels`.
     pub heads: usize,
     /// Whether queries, keys and values have a bias (autoencoder: yes, UNet: no).
     pub bias: bool,
-    /// Groups and epsilon of a group normalisation in front (autoencoder only).
+    /// Groups and epsilon of a group normalisation before the attention (autoencoder only).
     pub norm: Option<(usize, f64)>,
-    /// Whether queries, keys and values are widened to float32 (`upcast_attention` of SD 2).
+    /// Whether queries, keys and values are cast to float32 (`upcast_attention` of SD 2).
     pub upcast: bool,
 }
 
@@ -28,7 +28,7 @@ pub struct AttentionConfig {
 /// <https://arxiv.org/abs/1706.03762>).
 #[derive(Module, Debug)]
 pub struct Attention {
-    /// Normalises the feature map in front; see [`Attention::forward_map`].
+    /// Normalises the feature map first; see [`Attention::forward_map`].
     pub group_norm: Option<GroupNorm>,
     /// Queries.
     pub to_q: Linear,
@@ -36,14 +36,14 @@ pub struct Attention {
     pub to_k: Linear,
     /// Values.
     pub to_v: Linear,
-    /// The output projection, alone in a list because its state-dict name is `to_out.0`.
+    /// The output projection, in a list because its state-dict name is `to_out.0`.
     pub to_out: Vec<Linear>,
     heads: usize,
     upcast: bool,
 }
 
 impl AttentionConfig {
-    /// Makes the layer on `device`; its weights are not computed before they are needed.
+    /// Makes the layer on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> Attention {
         let projection = |from, bias| LinearConfig::new(from, self.channels).with_bias(bias).init(device);
         let norm = |(groups, epsilon)| GroupNormConfig::new(groups, self.channels).with_epsilon(epsilon).init(device);
@@ -60,7 +60,7 @@ impl AttentionConfig {
 }
 
 impl Attention {
-    /// Lets every token of `x` look at all tokens of `context`.
+    /// Attention of every token of `x` to all tokens of `context`.
     ///
     /// # Shapes
     /// - `x`: `[batch, tokens, channels]`
@@ -70,7 +70,7 @@ impl Attention {
         linear(self.look(x, context), &self.to_out[0])
     }
 
-    /// [`Attention::forward`], and `residual` on its output, which has the same shape.
+    /// [`Attention::forward`] plus `residual`, which has the same shape.
     pub fn forward_add(&self, x: Tensor<3>, context: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
         linear_add(self.look(x, context), &self.to_out[0], residual)
     }
@@ -89,7 +89,7 @@ impl Attention {
         out.swap_dims(1, 2).flatten(2, 3) // [batch, tokens, channels]
     }
 
-    /// Self-attention over the pixels of a feature map, normalised in front, with a residual connection.
+    /// Self-attention over the pixels of a feature map, with group normalisation before it and a residual connection.
     ///
     /// # Shapes
     /// `[batch, channels, height, width]`, in and out.

@@ -1,14 +1,14 @@
-//! What the configurations of the models have in common.
+//! Types that the configurations of the models share.
 
 use serde::Deserialize;
 
-/// A model's `config.json` asks for something that is wrong or that the model here does not have.
+/// A key of a model's `config.json` has a value that is wrong or not supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("config.json: `{key}` {problem}")]
 pub struct ConfigError {
-    /// The key at fault, as it is spelled in the file.
+    /// The key, as it is spelled in the file.
     pub key: &'static str,
-    /// What is wrong with its value and what would be right.
+    /// The problem with its value, and the correct values.
     pub problem: String,
 }
 
@@ -33,7 +33,7 @@ impl<T: Copy> PerBlock<T> {
     /// The value of block `index`.
     ///
     /// # Panics
-    /// If there is a list and it is too short; [`PerBlock::fits`] tells beforehand.
+    /// If the list is too short; check it with [`PerBlock::fits`] first.
     pub fn get(&self, index: usize) -> T {
         match self {
             Self::All(value) => *value,

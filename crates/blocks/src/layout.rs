@@ -1,8 +1,8 @@
-//! Feature maps as token sequences and back.
+//! Conversion of feature maps to token sequences and back.
 
 use burn::tensor::Tensor;
 
-/// Reads a feature map row by row as a sequence of tokens.
+/// A feature map as a sequence of tokens, row by row.
 ///
 /// # Shapes
 /// `[batch, channels, height, width]` -> `[batch, height * width, channels]`

@@ -1,7 +1,7 @@
-//! What the UNet and the autoencoder share: [`ResnetBlock2d`], [`Attention`], [`Downsample2d`], [`Upsample2d`].
+//! Blocks that the UNet and the autoencoder share: [`ResnetBlock2d`], [`Attention`], [`Downsample2d`], [`Upsample2d`].
 //!
-//! Feature maps are `[batch, channels, height, width]`, token sequences `[batch, tokens, channels]`. Field names are those
-//! of the diffusers state dict, so that a checkpoint's tensors find their place by name.
+//! Feature maps are `[batch, channels, height, width]`, token sequences `[batch, tokens, channels]`. Fields have the
+//! names of diffusers' state dict, by which the tensors of a checkpoint are assigned.
 
 mod attention;
 mod config;

@@ -8,12 +8,12 @@ use pyrograph_kernels::{conv2d, conv2d_add, group_norm_silu, linear};
 
 use crate::{conv_1x1, conv_3x3};
 
-/// What a [`ResnetBlock2d`] is made from.
+/// The configuration of a [`ResnetBlock2d`].
 #[derive(Debug, Clone)]
 pub struct ResnetBlock2dConfig {
     /// Channels of the input and of the output.
     pub channels: [usize; 2],
-    /// Width of the time embedding; `None` for a block that knows no time, as in the autoencoder.
+    /// Width of the time embedding; `None` for a block without one, as in the autoencoder.
     pub time_embedding: Option<usize>,
     /// Groups of both group normalisations.
     pub groups: usize,
@@ -21,9 +21,9 @@ pub struct ResnetBlock2dConfig {
     pub epsilon: f64,
 }
 
-/// Two convolutions around a residual connection, with the time embedding added between them.
+/// Two convolutions with a residual connection around them. The time embedding is added between them.
 ///
-/// Follows Ho et al. 2020 (<https://arxiv.org/abs/2006.11239>), appendix B, as diffusers' `ResnetBlock2D` spells it.
+/// Follows Ho et al. 2020 (<https://arxiv.org/abs/2006.11239>), appendix B, in the form of diffusers' `ResnetBlock2D`.
 #[derive(Module, Debug)]
 pub struct ResnetBlock2d {
     /// Normalises the input.
@@ -36,12 +36,12 @@ pub struct ResnetBlock2d {
     pub norm2: GroupNorm,
     /// Keeps the output's channels.
     pub conv2: Conv2d,
-    /// Fits the residual connection when the channel counts differ.
+    /// Adjusts the channels of the residual connection if they differ from the output's.
     pub conv_shortcut: Option<Conv2d>,
 }
 
 impl ResnetBlock2dConfig {
-    /// Makes the block on `device`; its weights are not computed before they are needed.
+    /// Makes the block on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> ResnetBlock2d {
         let [input, output] = self.channels;
         let norm = |channels| GroupNormConfig::new(self.groups, channels).with_epsilon(self.epsilon).init(device);

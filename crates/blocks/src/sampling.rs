@@ -1,4 +1,4 @@
-//! Halving and doubling of a feature map.
+//! Downsampling and upsampling of feature maps.
 
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
@@ -11,17 +11,17 @@ use crate::conv_3x3;
 /// A 3x3 convolution of stride 2.
 #[derive(Module, Debug)]
 pub struct Downsample2d {
-    /// The convolution; its padding decides what becomes of odd sizes.
+    /// The convolution. Its padding determines the output size for odd input sizes.
     pub conv: Conv2d,
 }
 
 impl Downsample2d {
-    /// Pads one pixel on every side: `size` becomes `ceil(size / 2)`. The UNet's way.
+    /// Pads one pixel on every side: `size` becomes `ceil(size / 2)`. The UNet uses this.
     pub fn new(channels: usize, device: &Device) -> Self {
         Self::with_padding(channels, PaddingConfig2d::Explicit(1, 1, 1, 1), device)
     }
 
-    /// Pads one pixel at the bottom and on the right: `size` becomes `floor(size / 2)`. The autoencoder's way.
+    /// Pads one pixel at the bottom and on the right: `size` becomes `floor(size / 2)`. The autoencoder uses this.
     pub fn bottom_right(channels: usize, device: &Device) -> Self {
         Self::with_padding(channels, PaddingConfig2d::Explicit(0, 0, 1, 1), device)
     }
@@ -38,7 +38,7 @@ impl Downsample2d {
     }
 }
 
-/// Nearest-neighbour enlargement, then a 3x3 convolution.
+/// Nearest-neighbour upsampling, then a 3x3 convolution.
 #[derive(Module, Debug)]
 pub struct Upsample2d {
     /// Keeps channels and size.
@@ -51,8 +51,8 @@ impl Upsample2d {
         Self { conv: conv_3x3([channels, channels], device) }
     }
 
-    /// Enlarges to `size` (height, width), which is the size of the skip connection to come: twice the input's, or one
-    /// less where the way down had an odd size.
+    /// Upsamples to `size` (height, width), the size of the next skip connection. It is twice the input's size, or one
+    /// less where the size was odd before downsampling.
     ///
     /// # Shapes
     /// `[batch, channels, height, width]` -> `[batch, channels, size[0], size[1]]`

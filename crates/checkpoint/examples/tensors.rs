@@ -1,4 +1,5 @@
-//! Lists the tensors of a file, one per line: name, type, shape, and the SHA-256 of the elements as `torch.Tensor` holds them.
+//! Lists the tensors of a file, one per line: name, type, shape, and the SHA-256 of the elements as stored by
+//! `torch.Tensor`.
 
 use std::error::Error;
 use std::io::Write;

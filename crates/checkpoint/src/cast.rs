@@ -1,13 +1,13 @@
-//! Elements of a file as elements of a parameter.
+//! Conversion of a file's elements into the elements of a parameter.
 
 use burn::tensor::{DType, Element, TensorData};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-/// The same numbers in another float type, checked: weights are finite before and after.
+/// Casts to another float type. The values are checked to be finite before and after.
 ///
 /// # Errors
-/// What is wrong with the data, to be put behind the tensor's name.
+/// A description of the problem, to follow the tensor's name in a message.
 pub(crate) fn cast(data: TensorData, dtype: DType) -> Result<TensorData, String> {
     if data.dtype() == dtype {
         check_finite(&data)?;
@@ -60,7 +60,7 @@ fn elements<E: Element>(data: &TensorData) -> Result<&[E], String> {
     data.as_slice().map_err(|error| format!("{error:?}"))
 }
 
-/// NaN and infinity in weights would show as a black picture much later.
+/// Without this check, NaN and infinity in weights would only show much later, as a black image.
 fn check_finite(data: &TensorData) -> Result<(), String> {
     let bad = match data.dtype() {
         DType::F32 => elements::<f32>(data)?.iter().position(|value| !value.is_finite()),
@@ -74,11 +74,11 @@ fn check_finite(data: &TensorData) -> Result<(), String> {
         }
     };
     bad.map_or(Ok(()), |index| {
-        Err(format!("holds NaN or infinity (element {index}); the file is damaged or was trained badly"))
+        Err(format!("contains NaN or infinity (element {index}); the file is damaged, or its training failed"))
     })
 }
 
-/// The matrix of a linear layer as burn has it.
+/// The matrix of a linear layer in burn's layout.
 ///
 /// # Shapes
 /// - `data`: `[out, in]`
@@ -93,7 +93,7 @@ pub(crate) fn transpose(data: TensorData, [rows, columns]: [usize; 2]) -> Result
     }
 }
 
-/// Squares of this many rows and columns stay in the cache while they are turned over.
+/// Rows and columns of a tile that stays in the cache while it is transposed.
 const TILE: usize = 32;
 
 fn transpose_elements<E: Element>(data: &TensorData, rows: usize, columns: usize) -> Result<TensorData, String> {

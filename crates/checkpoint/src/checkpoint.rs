@@ -7,8 +7,8 @@ use crate::index::Index;
 use crate::kind::model_folder;
 use crate::{CheckpointError, Component, Defaults, Location, Note, TokenizerSource, Weights, ldm, open_weights};
 
-/// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a schedule and a tokenizer. Nothing but names, shapes and
-/// configurations is in memory.
+/// A Stable Diffusion 1.x or 2.x checkpoint: three networks, a noise schedule and a tokenizer. Only names, shapes and
+/// configurations are in memory.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// CLIP's text tower.
@@ -17,16 +17,16 @@ pub struct Checkpoint {
     pub unet: Component,
     /// The autoencoder: `AutoencoderKL` or `AutoencoderTiny`.
     pub vae: Component,
-    /// What diffusers calls `scheduler_config.json`, with the class that `model_index.json` names; for single files what the
-    /// published folder of the model has.
+    /// The contents of `scheduler_config.json`, with the class that `model_index.json` names. For single files, the
+    /// contents of that file in the published folder of the model.
     pub scheduler_config: Value,
     /// The vocabulary and its special tokens.
     pub tokenizer: TokenizerSource,
-    /// The settings that the model wants where a request has none.
+    /// The model's default settings for a request.
     pub defaults: Defaults,
-    /// What its user should know.
+    /// Facts that the user of the checkpoint should know.
     pub notes: Vec<Note>,
-    /// Tensors of a single file that nothing uses: averaged weights of the training, and names nobody knows.
+    /// Tensors of a single file that are not used: averaged weights of the training, and unknown names.
     pub unused: Vec<String>,
     pub(crate) file: Option<SingleFile>,
 }
@@ -34,9 +34,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens a diffusers folder, or one file in the layout of the original latent-diffusion code.
     ///
-    /// A single file does not always say what its UNet predicts. Here Stable Diffusion 1 predicts epsilon, and 2 predicts v unless it is an
-    /// inpainting model or the published base model (`global_step` 875000); a tensor `v_pred` or the metadata `modelspec.prediction_type`
-    /// override that. Where it is wrong, set `prediction_type` in [`scheduler_config`](Self::scheduler_config).
+    /// A single file does not always state what its UNet predicts. By default, Stable Diffusion 1 predicts epsilon.
+    /// Stable Diffusion 2 predicts v, unless it is an inpainting model or the published base model (`global_step`
+    /// 875000). A tensor `v_pred` or the metadata `modelspec.prediction_type` overrides this. If the result is wrong,
+    /// set `prediction_type` in [`scheduler_config`](Self::scheduler_config).
     ///
     /// # Errors
     /// When files are missing or broken, or the checkpoint is of another kind.
@@ -49,7 +50,8 @@ impl Checkpoint {
         Ok(Self { file: Some(SingleFile::new(location)), ..checkpoint })
     }
 
-    /// The same for a single file that is opened already, or that is no file.
+    /// Like [`open`](Self::open), for the weights of a single file that is already open, or that do not come from a
+    /// file.
     ///
     /// # Errors
     /// When tensors are missing, or the checkpoint is of another kind.
@@ -57,8 +59,8 @@ impl Checkpoint {
         ldm::open(weights)
     }
 
-    /// The first ten hexadecimal digits of a single file's SHA-256, by which people name models; `None` for a folder. Reads the
-    /// whole file, when it is called for the first time since the file changed.
+    /// The first ten hexadecimal digits of a single file's SHA-256, which identify models in image metadata; `None` for
+    /// a folder. The first call after the file changed reads the whole file.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -66,7 +68,7 @@ impl Checkpoint {
         self.file().map(SingleFile::short_hash).transpose()
     }
 
-    /// The single file that this checkpoint is; `None` for a folder.
+    /// The file of a single-file checkpoint; `None` for a folder.
     pub fn file(&self) -> Option<&SingleFile> {
         self.file.as_ref()
     }
@@ -97,7 +99,7 @@ fn open_folder(folder: &Location) -> Result<Checkpoint, CheckpointError> {
     })
 }
 
-/// The scheduler's file, whose class is what the index says.
+/// Reads `scheduler_config.json`, with the class that the index names.
 fn open_scheduler(folder: &Location, index: &Index) -> Result<Value, CheckpointError> {
     let mut config = folder.join("scheduler").join("scheduler_config.json").read_json()?;
     if let Some(class) = index.named_class("scheduler") {

@@ -4,23 +4,23 @@ use crate::component::weight_name;
 use crate::kind::model_folder;
 use crate::{CheckpointError, Component, Location, TokenizerSource};
 
-/// A CLIP with both towers in the folder that transformers' `CLIPModel.save_pretrained` writes.
+/// A CLIP model with both towers, from a folder that transformers' `CLIPModel.save_pretrained` wrote.
 #[derive(Debug)]
 pub struct ClipCheckpoint {
-    /// Both towers and their projections. Here the names are whole: `text_model.` and `vision_model.` say which tower.
+    /// Both towers and their projections. The names keep their prefix here: `text_model.` or `vision_model.`.
     pub model: Component,
     /// The vocabulary and its special tokens.
     pub tokenizer: TokenizerSource,
-    /// `preprocessor_config.json`, how pictures are prepared.
+    /// `preprocessor_config.json`, the settings for preprocessing images.
     pub preprocessor_config: Option<Value>,
 }
 
 impl ClipCheckpoint {
-    /// Opens the folder: `config.json`, the weights (`model.safetensors`, `pytorch_model.bin`), and beside them the files
-    /// of tokenizer and picture processor, which need not be there.
+    /// Opens the folder: `config.json` and the weights (`model.safetensors`, `pytorch_model.bin`). The files of the
+    /// tokenizer and of the image processor are optional.
     ///
     /// # Errors
-    /// When a file is missing or broken, or it is a text tower alone.
+    /// When a file is missing or broken, or the folder contains only a text tower.
     pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
         let folder = model_folder(folder.into())?;
         let model = Component::open_as(&folder, weight_name)?;

@@ -10,17 +10,17 @@ use crate::{CheckpointError, Location, Note, Weights, open_weights, read_config}
 /// One network of a checkpoint.
 #[derive(Debug)]
 pub struct Component {
-    /// Its class in diffusers or transformers, as `model_index.json` names it; without one, as `_class_name` of its configuration
-    /// does. Empty where neither says.
+    /// The class in diffusers or transformers that `model_index.json` names, else the `_class_name` of the
+    /// configuration. Empty if neither names one.
     pub class: String,
-    /// What diffusers calls `config.json`; for single files what it would be.
+    /// The contents of `config.json`; inferred for single files.
     pub config: Value,
     /// The tensors under the names of diffusers' state dict; a text tower's without the leading `text_model.`.
     pub weights: Arc<dyn Weights>,
 }
 
 impl Component {
-    /// Opens a folder as diffusers and transformers write it: `config.json` and weights beside it.
+    /// Opens a folder that diffusers or transformers wrote: `config.json` and the weights beside it.
     ///
     /// # Errors
     /// When either is missing or broken.
@@ -28,7 +28,7 @@ impl Component {
         Self::open_as(&model_folder(folder.into())?, current_name)
     }
 
-    /// Reads the configuration, see [`read_config`]; `folder` is what it is called in messages.
+    /// Reads the configuration with [`read_config`]. Messages call the component `folder`.
     ///
     /// # Errors
     /// As [`read_config`].
@@ -36,7 +36,8 @@ impl Component {
         read_config(&format!("{folder}/config.json"), &self.class, &self.config)
     }
 
-    /// The same with `rename` to say what a tensor is called, or that it is no weight.
+    /// Like [`open`](Self::open); `rename` returns the new name of a tensor, or `None` for a tensor that is not a
+    /// weight.
     pub(crate) fn open_as(folder: &Location, rename: impl Fn(&str) -> Option<String>) -> Result<Self, CheckpointError> {
         let config = folder.join("config.json");
         if !config.is_file() {
@@ -50,8 +51,7 @@ impl Component {
     }
 }
 
-/// The files that hold weights, in the order in which they are looked for. `{}` stands for nothing, then for
-/// [`VARIANTS`].
+/// File names of weights, in search order. `{}` stands for the empty string, then for each of [`VARIANTS`].
 const FILES: [&str; 8] = [
     "diffusion_pytorch_model{}.safetensors",
     "diffusion_pytorch_model.safetensors.index{}.json",
@@ -82,16 +82,16 @@ fn find_weights(folder: &Location) -> Result<Arc<dyn Weights>, CheckpointError> 
     open_weights(path)
 }
 
-/// Names of the first years' files and what they are now.
+/// Parts of tensor names in diffusers' first years, and their present form.
 const RENAMED: [(&str, &str); 4] =
     [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
 
-/// The name as it is; `None` for the token positions 0, 1, 2, ... that are no weights.
+/// The unchanged name; `None` for the token positions `position_ids` (0, 1, 2, ...), which are not weights.
 pub(crate) fn weight_name(name: &str) -> Option<String> {
     (!name.ends_with("position_ids")).then(|| name.to_owned())
 }
 
-/// The present name of a tensor; `None` where it is no weight.
+/// The present name of a tensor; `None` if it is not a weight.
 fn current_name(name: &str) -> Option<String> {
     let name = weight_name(name)?;
     let name = name.strip_prefix("text_model.").unwrap_or(&name);

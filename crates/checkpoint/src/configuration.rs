@@ -1,4 +1,4 @@
-//! Configurations, of which no key is dropped without a word.
+//! Reading of configurations. No key is ignored silently.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 use crate::keys::{Effect, is_scheduler_key, known_keys};
 use crate::{CheckpointError, Note};
 
-/// Reads a network's configuration as its `class` in diffusers or transformers does.
+/// Reads the configuration of a network as its `class` in diffusers or transformers does.
 ///
-/// `T` reads the keys that it has fields for. Of the others, those that do not change what the class computes are passed over, be it that
-/// they never do or not with the value that they have; a key that nobody knows becomes a note. Keys that `_use_default_values` lists count
-/// as absent, as in diffusers' `ConfigMixin.extract_init_dict`.
+/// `T` reads the keys that it has fields for. Other known keys are skipped if their value does not change what the
+/// class computes. An unknown key becomes a note. Keys listed in `_use_default_values` count as absent, as in
+/// diffusers' `ConfigMixin.extract_init_dict`.
 ///
 /// # Errors
-/// When a key that `T` reads has a value of the wrong type, or another key one that asks for something else.
+/// When a key of `T` has a value of the wrong type, or when another known key has a value that asks for something that
+/// is not implemented.
 pub fn read_config<T: DeserializeOwned>(
     file: &str,
     class: &str,
@@ -29,8 +30,8 @@ pub fn read_config<T: DeserializeOwned>(
     Ok((read, notes?.into_iter().flatten().collect()))
 }
 
-/// The keys of a `scheduler_config.json` that `class` knows, with a note for each that no scheduler knows. The others are for
-/// the day when another class is asked for, and without effect till then.
+/// The keys of a `scheduler_config.json` that `class` knows, with a note for each key that no scheduler knows. Keys of
+/// other schedulers are left out: they take effect only when another class is chosen.
 ///
 /// # Errors
 /// When a key that the class knows has a value that asks for something that is not implemented.
@@ -56,7 +57,7 @@ fn without_defaults(config: &Value) -> Value {
     config
 }
 
-/// What is to be said about a key.
+/// The note for a key, if the user should know about it.
 fn judge(file: &str, class: &str, key: &str, value: &Value) -> Result<Option<Note>, CheckpointError> {
     if value.is_null() || key.starts_with('_') {
         return Ok(None);
@@ -68,14 +69,14 @@ fn judge(file: &str, class: &str, key: &str, value: &Value) -> Result<Option<Not
                 file: file.to_owned(),
                 key: key.to_owned(),
                 value: value.to_string(),
-                supported: neutral.join(" and "),
+                supported: neutral.join(" or "),
             })
         }
         Some(_) => Ok(None),
     }
 }
 
-/// Whether a value, or every element of a list, is what `json` spells. `1` and `1.0` are the same.
+/// Whether a value, or every element of a list, equals the JSON text `json`. `1` and `1.0` are equal.
 fn is(value: &Value, json: &str) -> bool {
     match (value, serde_json::from_str(json).unwrap_or_default()) {
         (Value::Array(values), _) => values.iter().all(|value| is(value, json)),

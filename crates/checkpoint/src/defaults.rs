@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-/// The settings of a request that suit a model best: the table `pyrograph` in `model_index.json`, which diffusers does not look at.
+/// The model's default settings for a request: the table `pyrograph` in `model_index.json`, which diffusers ignores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! File system operations that make outputs last. Each can be made to fail by a test ([`faults`]).
+//! File system operations that outputs depend on. Tests can make each of them fail ([`faults`]).
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::faults;
 
-/// Makes a folder and those that it is in.
+/// Creates a folder and its parents.
 ///
 /// # Errors
 /// When the system refuses.
@@ -24,7 +24,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     sync_folder(&parent)
 }
 
-/// Renames a file or folder; a file that has the new name is replaced.
+/// Renames a file or folder. An existing file of the new name is replaced.
 ///
 /// # Errors
 /// When the system refuses.
@@ -36,7 +36,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Exchanges the names of two folders in one operation.
+/// Swaps the names of two folders in one operation.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] when the system or the file system has no such operation.
@@ -64,10 +64,10 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Removes a folder and all that is in it.
+/// Removes a folder with its contents.
 ///
 /// # Errors
-/// When the system refuses; a part may be gone then.
+/// When the system refuses. Part of the contents may be removed by then.
 pub fn remove_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -77,7 +77,7 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Lets `write` write a file that appears under `path`, which counts as one operation and is not synced.
+/// Creates the file `path` by calling `write`. This counts as one operation; the file is not synced.
 ///
 /// # Errors
 /// Those of `write`.
@@ -88,13 +88,14 @@ pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> i
     Ok(())
 }
 
-/// Waits until the names in a folder are on the disk, where the system can say so.
+/// Waits until the names in a folder are on the disk, on systems that support it.
 ///
 /// # Errors
 /// When the disk refuses.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     faults::operation()?;
-    // Windows opens no folders, a folder may be writable without being readable, and some network file systems sync none.
+    // Windows cannot open folders, a folder may be writable but not readable, and some network file systems cannot sync
+    // folders.
     let Ok(folder) = File::open(path) else { return Ok(()) };
     match folder.sync_all() {
         Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
@@ -102,7 +103,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Waits until a folder and all that is in it are on the disk.
+/// Waits until a folder and all its contents are on the disk.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -120,7 +121,7 @@ pub fn sync_tree(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// The folder that a file is in: `.` for a name alone.
+/// The parent folder of a file; `.` for a bare name.
 pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
@@ -144,7 +145,7 @@ impl Writer {
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(error) = faults::operation() {
-            let _ = self.file.write(&bytes[..bytes.len() / 2]); // as a full disk or a kill leaves it
+            let _ = self.file.write(&bytes[..bytes.len() / 2]); // as after a full disk or a kill
             return Err(error);
         }
         faults::written(&self.path);

@@ -1,4 +1,4 @@
-//! The types of elements in files, and which of them become burn's.
+//! The element types of files and their counterparts in burn.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use half::f16;
 
 use crate::TensorInfo;
 
-/// The type of a tensor's elements, as files name it.
+/// The element type of a tensor, as files name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ElementType {
-    /// A byte that is 0 or 1.
+    /// A byte of value 0 or 1.
     Bool,
     /// Unsigned, 8 bits.
     U8,
@@ -146,7 +146,7 @@ impl ElementType {
         TYPES.into_iter().find(|(element_type, _, _)| *element_type == self).expect("every type has a row")
     }
 
-    /// The burn type that holds these elements as they are.
+    /// The burn type with the same representation.
     fn burn(self) -> Option<DType> {
         Some(match self {
             Self::F64 => DType::F64,
@@ -173,13 +173,14 @@ impl fmt::Display for ElementType {
     }
 }
 
-/// What an element type must be for a tensor to be a weight.
+/// The types that weights may have, for messages.
 pub(crate) const WEIGHTS: &str = "weights are float8 (e4m3fn, e5m2), float16, bfloat16, float32 or float64";
 
-/// A file's bytes as burn's data. Float8, which burn lacks, becomes float16, which has all its numbers.
+/// Converts the bytes of a file to burn's data. burn has no float8; it becomes float16, which can represent all its
+/// values.
 ///
 /// # Errors
-/// The problem, to be put behind the tensor's name.
+/// A description of the problem, to follow the tensor's name in a message.
 pub(crate) fn tensor_data(bytes: Vec<u8>, info: &TensorInfo) -> Result<TensorData, String> {
     let decoded: fn(u8) -> f16 = match info.dtype {
         ElementType::F8E4M3 => e4m3,
@@ -194,7 +195,8 @@ pub(crate) fn tensor_data(bytes: Vec<u8>, info: &TensorInfo) -> Result<TensorDat
     Ok(TensorData::new(values, info.shape.clone()))
 }
 
-/// Sign, four bits of exponent (bias 7), three of mantissa; the two codes with all seven set are NaN.
+/// Sign, four bits of exponent (bias 7), three bits of mantissa. The two codes in which these seven bits are all set
+/// are NaN.
 fn e4m3(code: u8) -> f16 {
     let (exponent, mantissa) = (u16::from(code >> 3 & 15), u16::from(code & 7));
     let magnitude = match (exponent, mantissa) {

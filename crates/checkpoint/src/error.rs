@@ -3,35 +3,35 @@ use std::path::{Path, PathBuf};
 
 use crate::{Kind, OutputError, PickleError};
 
-/// What is wrong with a file; every message names the file, and the tensor where there is one.
+/// An error in a file. Every message names the file, and the tensor if there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The operating system refuses to read.
+    /// The operating system refused to read.
     #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// The bytes are not what the file's kind promises.
+    /// The bytes do not match the format of the file.
     #[error("{file}: {problem}")]
     Format {
         /// The file.
         file: String,
-        /// What is wrong, and what would be right.
+        /// The problem, and the correct form.
         problem: String,
     },
-    /// A file or folder of another kind than what is asked for.
+    /// A file or folder of another kind than expected.
     #[error("{file}: this is {kind}")]
     Kind {
         /// The file or folder.
         file: String,
-        /// What it is instead.
+        /// The kind that was found.
         kind: Kind,
     },
     /// A file of `torch.save` that cannot be read.
@@ -39,16 +39,16 @@ pub enum CheckpointError {
     Pickle {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The problem in the pickle.
         #[source]
         cause: PickleError,
     },
-    /// Something that a checkpoint needs is absent.
+    /// A necessary part of a checkpoint is missing.
     #[error("{file}: {missing}")]
     Missing {
         /// The file or folder.
         file: String,
-        /// What is absent, and where it would be.
+        /// The missing part, and where it was expected.
         missing: String,
     },
     /// A checkpoint of another kind than Stable Diffusion 1 and 2.
@@ -56,11 +56,11 @@ pub enum CheckpointError {
     Unsupported {
         /// The file or folder.
         file: String,
-        /// What it holds instead.
+        /// The kind of model that was found.
         found: String,
     },
-    /// A folder of diffusers has a component of a class that is not implemented.
-    #[error("{file}: `{component}` is of the class {class}; supported is {supported}")]
+    /// A diffusers folder names a class that is not implemented for a component.
+    #[error("{file}: `{component}` has the class {class}; only {supported} is supported")]
     Class {
         /// The file that names the class.
         file: String,
@@ -68,11 +68,11 @@ pub enum CheckpointError {
         component: &'static str,
         /// Its class.
         class: String,
-        /// The classes that would be right.
+        /// The supported classes.
         supported: String,
     },
     /// A configuration asks for something that is not implemented.
-    #[error("{file}: `{key}` = {value} is not supported; supported is {supported}")]
+    #[error("{file}: `{key}` = {value} is not supported; only {supported} is")]
     Setting {
         /// The configuration's file.
         file: String,
@@ -80,17 +80,17 @@ pub enum CheckpointError {
         key: String,
         /// Its value, as JSON.
         value: String,
-        /// The values that would be right, as JSON.
+        /// The supported values, as JSON.
         supported: String,
     },
-    /// One tensor cannot be used.
+    /// A tensor cannot be used.
     #[error("{file}: tensor `{tensor}` {problem}")]
     Tensor {
         /// The file.
         file: String,
         /// The tensor's name.
         tensor: String,
-        /// What is wrong with it, and what would be right.
+        /// The problem, and the correct form.
         problem: String,
     },
 }

@@ -1,4 +1,5 @@
-//! File system operations that fail on request, so that tests can enumerate them ("How `SQLite` Is Tested", sections 3 and 4).
+//! Injection of faults into file system operations. With it, tests enumerate every failure ("How `SQLite` Is Tested",
+//! sections 3 and 4).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -6,13 +7,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The way in which an operation fails.
+/// The way an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The operation fails, as on a full disk; the ones after it work.
+    /// The operation fails, as on a full disk; later operations succeed.
     Error,
-    /// The machine stops: a write is half done, nothing after it happens, and the contents of files that were not synced are
-    /// lost.
+    /// The machine stops: a write is half done, later operations do nothing, and the contents of files that were not
+    /// synced are lost.
     Crash,
 }
 
@@ -22,14 +23,14 @@ thread_local! {
 
 struct Plan {
     fault: Fault,
-    /// Operations until the failing one.
+    /// Operations before the failing one.
     left: usize,
     failed: bool,
     unsynced: BTreeSet<PathBuf>,
 }
 
-/// Runs `work` while operation number `operation` (from 0) of this thread fails. Returns the result of `work` and whether so
-/// many operations took place.
+/// Runs `work` while operation number `operation` (from 0) of this thread fails. Returns the result of `work`, and
+/// whether that operation was reached.
 pub fn inject<T>(fault: Fault, operation: usize, work: impl FnOnce() -> T) -> (T, bool) {
     PLAN.set(Some(Plan { fault, left: operation, failed: false, unsynced: BTreeSet::new() }));
     let result = work();
@@ -37,7 +38,7 @@ pub fn inject<T>(fault: Fault, operation: usize, work: impl FnOnce() -> T) -> (T
     (result, failed)
 }
 
-/// Counts an operation; it must not take place if this is an error.
+/// Counts an operation. After an error, the operation must not be done.
 pub(crate) fn operation() -> io::Result<()> {
     let injected = || Err(io::Error::other("injected fault"));
     PLAN.with_borrow_mut(|plan| match plan {
@@ -66,7 +67,7 @@ pub(crate) fn synced(path: &Path) {
     });
 }
 
-/// Also when files in a folder move with it.
+/// Also handles files that move together with their folder.
 pub(crate) fn renamed(from: &Path, to: &Path) {
     let moved = |path: PathBuf| match path.strip_prefix(from) {
         Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
@@ -89,7 +90,7 @@ impl Plan {
         self.failed = true;
         if self.fault == Fault::Crash {
             for path in &self.unsynced {
-                let _ = File::options().write(true).truncate(true).open(path); // it may be gone again
+                let _ = File::options().write(true).truncate(true).open(path); // it may be removed already
             }
         }
     }

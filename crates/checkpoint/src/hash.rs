@@ -1,4 +1,4 @@
-//! The hash by which people name a model's file.
+//! The hash that identifies the file of a model.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,15 +12,15 @@ use crate::{CheckpointError, Location};
 #[derive(Clone, Debug)]
 pub struct SingleFile {
     location: Location,
-    /// What the storage said of the contents when the checkpoint was opened.
+    /// The storage's stamp of the contents when the checkpoint was opened.
     stamp: Option<String>,
     hash: Arc<OnceLock<String>>,
 }
 
-/// The hashes computed so far, by the stamps of the files.
+/// The hashes computed so far, by the stamp of their file.
 static HASHES: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
 
-/// The file is read in parts of this many bytes.
+/// Bytes read at once.
 const BUFFER: usize = 4 << 20;
 
 impl SingleFile {
@@ -28,8 +28,9 @@ impl SingleFile {
         Self { stamp: location.stamp(), location, hash: Arc::default() }
     }
 
-    /// The first ten hexadecimal digits of the file's SHA-256, called AutoV2 by Civitai and `Model hash` in the text of images. The
-    /// first call reads the whole file; later ones, for checkpoints opened later too, remember it while the file stays the same.
+    /// The first ten hexadecimal digits of the file's SHA-256: Civitai's AutoV2, and `Model hash` in the metadata of
+    /// images. The first call reads the whole file. Later calls use the stored hash while the file stays the same, also
+    /// for checkpoints that are opened later.
     ///
     /// # Errors
     /// When the file cannot be read, or has changed since the checkpoint was opened.

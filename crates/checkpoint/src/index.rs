@@ -1,11 +1,11 @@
-//! `model_index.json`, which says what the folders beside it are.
+//! `model_index.json`, which names the class of each component.
 
 use serde_json::Value;
 
 use crate::kind::without_model;
 use crate::{CheckpointError, Defaults, Location, Note, read_config};
 
-/// The pipelines whose networks and loop are those of Stable Diffusion 1 and 2.
+/// Pipelines with the networks and the loop of Stable Diffusion 1 and 2.
 const PIPELINES: [&str; 4] = [
     "StableDiffusionPipeline",
     "StableDiffusionImg2ImgPipeline",
@@ -13,7 +13,7 @@ const PIPELINES: [&str; 4] = [
     "StableDiffusionInpaintPipelineLegacy",
 ];
 
-/// The classes that each component may have; the first is meant where nothing names one.
+/// The supported classes of each component. The first is the default where nothing names one.
 const CLASSES: [(&str, &[&str]); 4] = [
     ("text_encoder", &["CLIPTextModel", "CLIPTextModelWithProjection"]),
     ("tokenizer", &["CLIPTokenizer", "CLIPTokenizerFast"]),
@@ -21,7 +21,7 @@ const CLASSES: [(&str, &[&str]); 4] = [
     ("vae", &["AutoencoderKL", "AutoencoderTiny"]),
 ];
 
-/// Components that make no difference to an image from a text, and settings of theirs.
+/// Components and settings that do not affect text to image.
 const WITHOUT_EFFECT: [&str; 4] = ["feature_extractor", "image_encoder", "requires_safety_checker", "safety_checker"];
 
 pub(crate) struct Index {
@@ -50,8 +50,8 @@ impl Index {
         self.json[component][1].as_str()
     }
 
-    /// The class of one of [`CLASSES`], which is `own` where the index does not name it: diffusers looks at the index alone, and
-    /// what the component's own file says is only what once wrote it.
+    /// The class of one of [`CLASSES`]; `own` if the index does not name it. Like diffusers, this uses the index and
+    /// not the `_class_name` in the component's own file, which only tells which class wrote that file.
     pub(crate) fn class(&self, component: &'static str, own: &str) -> Result<String, CheckpointError> {
         let (_, supported) = CLASSES.iter().find(|(known, _)| *known == component).expect("one of the table");
         let class = self.named_class(component).unwrap_or(if own.is_empty() { supported[0] } else { own });
@@ -62,7 +62,7 @@ impl Index {
             file: self.file.to_string(),
             component,
             class: class.to_owned(),
-            supported: supported.join(" and "),
+            supported: supported.join(" or "),
         })
     }
 
@@ -74,7 +74,7 @@ impl Index {
         }
     }
 
-    /// The components and settings that nothing here looks at.
+    /// Notes about the components and settings that are not used.
     pub(crate) fn notes(&self) -> impl Iterator<Item = Note> {
         let known = |key: &str| {
             let component = CLASSES.iter().any(|(component, _)| *component == key);

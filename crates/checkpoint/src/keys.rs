@@ -1,13 +1,13 @@
 //! The keys of configurations, by the class of diffusers 0.42 or transformers 5 that knows them.
 
-/// How a key bears on the numbers that a class computes.
+/// How a key affects the numbers that a class computes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Effect {
     /// It is read.
     Read,
-    /// Not at all: it is for training, for other programs, or has no meaning here.
+    /// No effect: it is for training or for other programs, or has no meaning here.
     None,
-    /// Not if it holds one of these values (JSON); any other asks for something that is not implemented.
+    /// No effect if it has one of these values (JSON). Any other value asks for something that is not implemented.
     NoneIf(&'static [&'static str]),
 }
 
@@ -15,12 +15,12 @@ use Effect::{None, NoneIf, Read};
 
 type Keys = &'static [(&'static str, Effect)];
 
-/// The keys that a class knows. Those of networks that have a field in the configuration's struct are left out.
+/// The keys that a class knows, without those that are fields of a network's configuration struct.
 pub(crate) fn known_keys(class: &str) -> impl Iterator<Item = (&'static str, Effect)> {
     groups(class).iter().flat_map(|keys| keys.iter().copied())
 }
 
-/// Whether some scheduler knows the key.
+/// Whether any scheduler knows the key.
 pub(crate) fn is_scheduler_key(key: &str) -> bool {
     SCHEDULERS.into_iter().flat_map(known_keys).any(|(known, _)| known == key) || OTHER_SCHEDULERS.contains(&key)
 }
@@ -88,7 +88,7 @@ const UNET: Keys = &[
     ("dual_cross_attention", OFF),
     ("encoder_hid_dim", NULL),
     ("encoder_hid_dim_type", NULL),
-    // Only a middle block of another type looks at it.
+    // Only a middle block of another type uses it.
     ("mid_block_only_cross_attention", None),
     ("mid_block_scale_factor", NoneIf(&["1"])),
     ("num_attention_heads", NULL),
@@ -107,7 +107,7 @@ const UNET: Keys = &[
 
 const AUTOENCODER_KL: Keys = &[
     ("down_block_types", NoneIf(&["\"DownEncoderBlock2D\""])),
-    // It always runs in float32.
+    // The autoencoder always runs in float32.
     ("force_upcast", None),
     ("sample_size", None),
     ("up_block_types", NoneIf(&["\"UpDecoderBlock2D\""])),
@@ -116,7 +116,7 @@ const AUTOENCODER_KL: Keys = &[
 const AUTOENCODER_TINY: Keys = &[
     ("block_out_channels", None),
     ("force_upcast", None),
-    // How latents become the bytes of an image file.
+    // For converting latents to the bytes of an image file.
     ("latent_magnitude", None),
     ("latent_shift", None),
     ("shift_factor", NoneIf(&["0"])),
@@ -124,7 +124,7 @@ const AUTOENCODER_TINY: Keys = &[
     ("upsampling_scaling_factor", NoneIf(&["2"])),
 ];
 
-/// What `PretrainedConfig` writes beside the sizes of a text tower.
+/// Keys that `PretrainedConfig` writes beside the sizes of a text tower.
 const TRANSFORMERS: Keys = &[
     ("architectures", None),
     ("attention_dropout", None),
@@ -204,7 +204,7 @@ const EULER: Keys = &[("interpolation_type", NoneIf(&["\"linear\""])), ("timeste
 
 const MULTISTEP: Keys = &[("lower_order_final", Read), ("solver_order", Read), ("solver_type", Read)];
 
-/// Flow matching; all but the first are without effect where that is off.
+/// Flow matching. Only the first key has an effect while flow matching is off.
 const FLOW: Keys =
     &[("use_flow_sigmas", OFF), ("flow_shift", None), ("time_shift_type", None), ("use_dynamic_shifting", None)];
 
@@ -213,7 +213,7 @@ const DPM_SOLVER: Keys = &[
     ("euler_at_final", Read),
     ("lambda_min_clipped", Read),
     ("use_lu_lambdas", OFF),
-    // With learned variances the model has twice the channels.
+    // With learned variances, the model has twice the channels.
     ("variance_type", NoneIf(&["\"fixed_small\"", "\"fixed_small_log\"", "\"fixed_large\"", "\"fixed_large_log\""])),
 ];
 

@@ -1,4 +1,4 @@
-//! Latents that a denoising run begins with.
+//! Initial latents of a denoising run.
 
 use std::path::Path;
 

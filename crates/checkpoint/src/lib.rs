@@ -1,15 +1,16 @@
-//! Files people share, read into named tensors and configurations.
+//! Reads the files of shared models into named tensors and configurations.
 //!
-//! [`Checkpoint::open`] takes what Stable Diffusion 1.x and 2.x come in: a diffusers folder, or one `.safetensors` or `.ckpt` file in the
-//! layout of the original latent-diffusion code. Either way its networks have a `config.json` and tensors under diffusers' names, which
-//! [`load`] puts into a module and [`save`] takes out of one. [`ClipCheckpoint::open`] does the same for a CLIP with both
-//! towers. [`open_weights`] reads the tensors of any other such file: LoRAs, text embeddings, small autoencoders.
+//! [`Checkpoint::open`] opens Stable Diffusion 1.x and 2.x: a diffusers folder, or one `.safetensors` or `.ckpt` file
+//! in the layout of the original latent-diffusion code. In both cases its networks have a `config.json` and tensors
+//! with diffusers' names. [`load`] fills a module with these tensors, and [`save`] writes them from a module.
+//! [`ClipCheckpoint::open`] opens a CLIP model with both towers. [`open_weights`] reads the tensors of any other such
+//! file: LoRAs, text embeddings, small autoencoders.
 //!
-//! [`Output`] is the way in which files are written: whole or not at all.
-//! [`OnDemand`] names the files that are still to be fetched, where there is a server instead of a disk.
+//! [`Output`] writes files, whole or not at all. [`OnDemand`] names the files that must still be fetched, where there
+//! is a server instead of a disk.
 //!
-//! Nothing in a file is trusted: lengths and offsets are compared with the file before memory is asked for, and pickles are interpreted
-//! without ever calling what they name.
+//! No file is trusted: lengths and offsets are compared with the file before memory is allocated, and the pickle reader
+//! never calls the functions that a pickle names.
 
 mod cast;
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! Weights into modules.
+//! Loading of weights into modules.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::element_type::WEIGHTS;
 use crate::parameter_path::ParameterPath;
 use crate::{CheckpointError, Weights};
 
-/// What loading found besides what it needed.
+/// The result of loading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadReport {
@@ -22,20 +22,20 @@ pub struct LoadReport {
 
 /// Fills all float parameters of a module with the tensors of the same names, cast to `dtype`.
 ///
-/// Names are those of the fields, except that burn's `gamma` and `beta` of normalisations are `weight` and `bias` in files, and
-/// shapes are PyTorch's: the matrix of a [`Linear`](burn::nn::Linear) is `[out, in]` there, or a 1x1 convolution's kernel
-/// `[out, in, 1, 1]`. A number without dimensions, as CLIP's `logit_scale` is, fills a parameter of shape `[1]`.
+/// Names are those of the fields, except that files name burn's `gamma` and `beta` of normalisations `weight` and
+/// `bias`. Shapes are PyTorch's: the matrix of a [`Linear`](burn::nn::Linear) is `[out, in]` in files, or the kernel of
+/// a 1x1 convolution `[out, in, 1, 1]`. A scalar, such as CLIP's `logit_scale`, fills a parameter of shape `[1]`.
 ///
-/// Names, types and shapes are compared before anything is read. Then one tensor after the other is read, cast, and given
-/// to the module's device; the memory needed is the module in `dtype` and at most three times the largest tensor. A module whose
-/// parameters were never used has not made them yet, so that nothing is initialised in vain.
+/// Names, types and shapes are checked before anything is read. Then the tensors are read, cast and moved to the
+/// module's device one by one. The memory needed is the module in `dtype` and at most three times the largest tensor.
+/// Parameters that were never used are not initialised first.
 ///
 /// # Errors
-/// When a tensor is missing, has another shape or an integer type, cannot be read, or holds NaN or infinity or numbers too
-/// large for `dtype`. The module is then what it was before.
+/// When a tensor is missing, has another shape or an integer type, cannot be read, or contains NaN, infinity or numbers
+/// too large for `dtype`. The module is unchanged then.
 ///
 /// # Panics
-/// When `dtype` is no float type.
+/// When `dtype` is not a float type.
 pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> Result<LoadReport, CheckpointError> {
     assert!(dtype.is_float(), "weights are loaded as a float type, not as {dtype:?}");
     let mut check = Check { path: ParameterPath::default(), weights, found: BTreeSet::new(), problems: Vec::new() };
@@ -49,7 +49,7 @@ pub fn load<M: Module>(module: &mut M, weights: &dyn Weights, dtype: DType) -> R
     Ok(LoadReport { loaded: found.len(), unused })
 }
 
-/// Compares what a module needs with what a file lists.
+/// Compares the parameters of a module with the tensors of a file.
 struct Check<'a> {
     path: ParameterPath,
     weights: &'a dyn Weights,
@@ -113,7 +113,7 @@ impl ModuleVisitor for Check<'_> {
     }
 }
 
-/// Whether a number without dimensions stands in the file for a parameter of one element: burn has no tensors without.
+/// Whether a scalar in the file fills a parameter of one element. burn has no tensors without dimensions.
 fn is_scalar(found: &[usize], shape: &[usize]) -> bool {
     found.is_empty() && shape == [1]
 }
@@ -144,7 +144,7 @@ impl Fill<'_> {
         }
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, (&device, self.dtype));
-        // What is queued for the device is held in memory, and a queue holds dozens of tensors.
+        // The queue of the device can contain dozens of tensors, which stay in memory until it is submitted.
         device.flush().map_err(|error| wrong(error.to_string()))?;
         Ok(tensor)
     }

@@ -1,4 +1,4 @@
-//! Files, wherever they lie.
+//! Locations of files, on disk or elsewhere.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -16,12 +16,12 @@ pub trait Source: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Source for T {}
 
-/// What holds files that are not in the file system, such as a browser.
+/// Storage for files outside of the file system, such as in a browser.
 pub trait Storage: fmt::Debug + Send + Sync {
     /// Opens a file.
     ///
     /// # Errors
-    /// When there is none of that name, or it cannot be read.
+    /// When there is no file of this name, or it cannot be read.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>>;
 
     /// Whether there is such a file.
@@ -30,13 +30,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Whether there is such a folder.
     fn is_dir(&self, path: &Path) -> bool;
 
-    /// The names of the files and folders in a folder, for messages about it. None where a storage cannot tell.
+    /// The names of the files and folders in a folder, for messages. Empty if the storage cannot list them.
     fn list(&self, _folder: &Path) -> Vec<String> {
         Vec::new()
     }
 
-    /// A text that only this file with these contents has, such as its absolute path, size and time of modification; `None`
-    /// where a storage cannot tell.
+    /// A text that identifies the file and its contents, such as its absolute path, size and time of modification;
+    /// `None` if the storage has none.
     fn stamp(&self, _path: &Path) -> Option<String> {
         None
     }
@@ -92,19 +92,19 @@ impl fmt::Display for Location {
     }
 }
 
-/// Files are read in parts of this many bytes at first, of more where they go on.
+/// Bytes of the first read; later reads are larger.
 const BUFFER: u64 = 64 << 10;
 
-/// No configuration, index or vocabulary is larger.
+/// Size limit of configurations, indices and vocabularies.
 const LARGEST_TEXT: u64 = 64 << 20;
 
 impl Location {
-    /// A path of another storage than the file system.
+    /// A path in a storage other than the file system.
     pub fn within(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
         Self { storage, path: path.into() }
     }
 
-    /// The path, in whatever storage it is.
+    /// The path within its storage.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -137,7 +137,7 @@ impl Location {
         self.storage.list(&self.path)
     }
 
-    /// The names in the folder of this file.
+    /// The names of the files and folders beside this file.
     pub(crate) fn siblings(&self) -> Vec<String> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         self.storage.list(folder.unwrap_or(Path::new(".")))
@@ -154,7 +154,7 @@ impl Location {
         })
     }
 
-    /// The first `length` bytes, or all where the file is shorter.
+    /// The first `length` bytes, or the whole file if it is shorter.
     pub(crate) fn read_head(&self, length: u64) -> Result<Vec<u8>, CheckpointError> {
         let mut head = Vec::with_capacity(length.min(BUFFER) as usize);
         self.open()?.take(length).read_to_end(&mut head).map_err(CheckpointError::io(&self.path))?;
@@ -164,7 +164,7 @@ impl Location {
     pub(crate) fn read_text(&self) -> Result<String, CheckpointError> {
         let bytes = self.read_head(LARGEST_TEXT + 1)?;
         if bytes.len() as u64 > LARGEST_TEXT {
-            return Err(self.wrong(format!("larger than {} MiB, so no text file", LARGEST_TEXT >> 20)));
+            return Err(self.wrong(format!("larger than {} MiB; a text file is expected", LARGEST_TEXT >> 20)));
         }
         match Kind::of_head(&bytes[..bytes.len().min(HEAD as usize)]) {
             Kind::Unknown => {}
@@ -172,18 +172,18 @@ impl Location {
             _ => {}
         }
         let text = String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8 text"))?;
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)) // a mark that editors on Windows write
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)) // a byte order mark from editors on Windows
     }
 
-    /// A text file that need not be there.
+    /// The text of an optional file.
     pub(crate) fn read_text_if_any(&self) -> Result<Option<String>, CheckpointError> {
         self.is_file().then(|| self.read_text()).transpose()
     }
 
-    /// A JSON object as Python writes it, with `NaN` and `Infinity` as `null`.
+    /// A JSON object as Python writes it, with `NaN` and `Infinity` read as `null`.
     ///
     /// # Errors
-    /// When the file cannot be read or holds something else.
+    /// When the file cannot be read or does not contain a JSON object.
     pub fn read_json(&self) -> Result<Value, CheckpointError> {
         let text = self.read_text()?;
         if text.trim().is_empty() {
@@ -194,19 +194,19 @@ impl Location {
         if json.is_object() { Ok(json) } else { Err(self.wrong("a JSON object is expected, `{...}`")) }
     }
 
-    /// The file or folder is of another kind than what is asked for.
+    /// The error that the file or folder is of another kind than expected.
     pub(crate) fn of_kind(&self, kind: Kind) -> CheckpointError {
         CheckpointError::Kind { file: self.to_string(), kind }
     }
 
-    /// The contents are not what they should be.
+    /// The error that the contents are wrong.
     pub(crate) fn wrong(&self, problem: impl ToString) -> CheckpointError {
         CheckpointError::format(&self.to_string(), problem)
     }
 }
 
-/// Python writes `"lambda_min_clipped": -Infinity`, which is no JSON: outside of strings such words become `null`, which
-/// stands for the default. (A JSON5 parser would read them, but none of the published ones bounds its recursion.)
+/// Python writes `"lambda_min_clipped": -Infinity`, which is not JSON. Outside of strings such words become `null`,
+/// which stands for the default. (A JSON5 parser would read them, but no published one limits its recursion.)
 fn without_non_finite(text: &str) -> String {
     let replaced = |part: &str| part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
     let escaped = text.replace("\\\\", "\u{0}").replace("\\\"", "\u{1}");

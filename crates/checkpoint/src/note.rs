@@ -2,16 +2,16 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// What the user of a checkpoint should know about it, although it can be used.
+/// Facts about a checkpoint that its user should know, although it can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
-    /// A folder has no tokenizer, so that CLIP's own is used.
+    /// A folder has no tokenizer; CLIP's own vocabulary is used.
     ClipVocabulary {
-        /// The token that fills up short prompts, which Stable Diffusion 1 and 2 differ in.
+        /// The token that pads short prompts; it differs between Stable Diffusion 1 and 2.
         pad_token: String,
     },
-    /// A key of a configuration has no effect: it is unknown, or other programs alone look at it.
+    /// A key of a configuration has no effect: it is unknown, or only other programs use it.
     IgnoredKey {
         /// The configuration's file.
         file: String,
@@ -20,9 +20,9 @@ pub enum Note {
         /// Its value, as JSON.
         value: String,
     },
-    /// A single file of Stable Diffusion 2 does not say whether its UNet predicts the velocity or the noise.
+    /// A single file of Stable Diffusion 2 does not state whether its UNet predicts the velocity or the noise.
     AssumedPrediction {
-        /// What is assumed, in the words of `prediction_type` in a `scheduler_config.json`.
+        /// The assumed prediction, a value of `prediction_type` in `scheduler_config.json`.
         prediction_type: &'static str,
     },
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Note {
                 )
             }
             Self::IgnoredKey { file, key, value } => {
-                write!(f, "{file}: `{key}` = {value} is not known and has no effect")
+                write!(f, "{file}: `{key}` = {value} is unknown and has no effect")
             }
             Self::AssumedPrediction { prediction_type } => write!(
                 f,

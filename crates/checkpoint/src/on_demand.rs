@@ -1,4 +1,4 @@
-//! Checkpoints whose files are fetched one by one, from a server that has no list of them.
+//! Checkpoints whose files are fetched one by one, from a server that cannot list them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,52 +7,53 @@ use std::{fmt, io};
 
 use crate::{CheckpointError, Location, Source, Storage};
 
-/// A model that is looked up file by file, by whoever can fetch files.
+/// A model whose files are looked up one by one. The caller fetches them.
 ///
-/// The readers that open models on disk run over the files found so far. As soon as they look for a file that nobody has looked up,
-/// [`attempt`](Self::attempt) names it, and is called again once [`found`](Self::found) or [`absent`](Self::absent) has answered. So there is
-/// no second list of the files that belong to a model, and fetching works wherever it has to: here nothing waits.
+/// The readers that open models on disk run over the files found so far. When they need a file that has not been looked
+/// up, [`attempt`](Self::attempt) returns its name. The caller looks it up, answers with [`found`](Self::found) or
+/// [`absent`](Self::absent), and calls `attempt` again. There is no second list of the files of a model, and nothing
+/// here waits, so any way of fetching works.
 #[derive(Debug)]
 pub struct OnDemand {
     root: PathBuf,
     lookups: Arc<Lookups>,
 }
 
-/// How far [`OnDemand::attempt`] got.
+/// The result of [`OnDemand::attempt`].
 #[derive(Debug)]
 pub enum Attempt<T> {
-    /// This file must be looked up first: its path in the folder, or nothing for a model that is a file itself.
+    /// This file must be looked up first: its path in the folder, or an empty path for a model that is a single file.
     Needs(PathBuf),
-    /// All files are there.
+    /// All files were found, and this is the result.
     Done(T),
 }
 
 impl OnDemand {
-    /// A folder, which error messages call `name`.
+    /// A model in a folder. Error messages call it `name`.
     pub fn folder(name: impl Into<PathBuf>) -> Self {
         let root = name.into();
         Self { lookups: Arc::new(Lookups::new(Some(root.clone()))), root }
     }
 
-    /// A single file, which error messages call `name`.
+    /// A model in a single file. Error messages call it `name`.
     pub fn file(name: impl Into<PathBuf>) -> Self {
         Self { lookups: Arc::new(Lookups::new(None)), root: name.into() }
     }
 
-    /// There is such a file; `open` may be called any number of times.
+    /// Answers that the file exists. `open` may be called any number of times.
     pub fn found(&self, path: &Path, open: impl Fn() -> io::Result<Box<dyn Source>> + Send + Sync + 'static) {
         self.lookups.answer(self.path(path), Some(Arc::new(open)));
     }
 
-    /// There is no such file.
+    /// Answers that the file does not exist.
     pub fn absent(&self, path: &Path) {
         self.lookups.answer(self.path(path), None);
     }
 
-    /// Opens the model with what has been looked up so far: `attempt(Checkpoint::open)`.
+    /// Opens the model with the files that were looked up so far: `attempt(Checkpoint::open)`.
     ///
     /// # Errors
-    /// As `open`, once every file that it looks for has been looked up.
+    /// As `open`, after every file that it needs has been looked up.
     pub fn attempt<T>(
         &self,
         open: impl FnOnce(Location) -> Result<T, CheckpointError>,
@@ -71,7 +72,7 @@ impl OnDemand {
 
 type OpenFile = Arc<dyn Fn() -> io::Result<Box<dyn Source>> + Send + Sync>;
 
-/// The files that have been looked up, and the first one that has not.
+/// The files that were looked up, and the first one that was not.
 struct Lookups {
     folder: Option<PathBuf>,
     state: Mutex<State>,

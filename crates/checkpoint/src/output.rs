@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::{self, folder_of};
 use crate::temporary::{Temporary, is_temporary};
 
-/// A file to be written, which appears under its name whole or not at all.
+/// A file that appears under its name whole or not at all.
 ///
 /// ```
 /// use std::io::Write;
@@ -22,16 +22,16 @@ use crate::temporary::{Temporary, is_temporary};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The bytes go to a temporary file in the same folder, which takes the name in the end. It has the permissions that the umask
-/// gives, or those of the file that it replaces; a symbolic link stays, and the file that it points at is replaced. Devices,
-/// pipes and the standard output are written as the bytes come.
+/// The bytes go to a temporary file in the same folder, which is renamed at the end. The file has the permissions that
+/// the umask gives, or those of the file that it replaces. If the name is a symbolic link, the link stays and its
+/// target is replaced. Devices, pipes and the standard output are written directly.
 pub struct Output {
     path: PathBuf,
     sink: Sink,
 }
 
 enum Sink {
-    /// The temporary file exists from the first write on, so that a program that is killed before leaves none behind.
+    /// The temporary file is created by the first write; a program that is killed earlier leaves no file.
     File {
         target: PathBuf,
         temporary: Option<Temporary>,
@@ -44,7 +44,7 @@ enum Sink {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// The name belongs to a folder.
+    /// The name is that of a folder.
     #[error("{}: is a folder; name a file", path.display())]
     Folder {
         /// The folder.
@@ -55,24 +55,24 @@ pub enum OutputError {
     NoFolder {
         /// The file.
         path: PathBuf,
-        /// The absent folder.
+        /// The missing folder.
         folder: PathBuf,
     },
-    /// The operating system refuses.
+    /// The operating system refused.
     #[error("{}: cannot be written: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The operating system's reason.
+        /// The error of the operating system.
         cause: io::Error,
     },
 }
 
 impl Output {
-    /// Prepares to write a file, and tries at once whether that is possible.
+    /// Prepares to write a file, and checks at once that this is possible.
     ///
     /// # Errors
-    /// When the name belongs to a folder, the folder of the file does not exist, or no file can be made in it.
+    /// When the name is that of a folder, the folder of the file does not exist, or no file can be created in it.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, OutputError> {
         let path = path.as_ref().to_owned();
         match Sink::open(&path) {
@@ -89,15 +89,15 @@ impl Output {
     /// Writes a whole file.
     ///
     /// # Errors
-    /// When it cannot be written; then one that was there is as it was.
+    /// When the file cannot be written. An existing file is unchanged then.
     pub fn save(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
         Self::create(path)?.write_with(|output| output.write_all(contents.as_ref()))
     }
 
-    /// Lets `write` write the contents, and commits.
+    /// Calls `write` to write the contents, and commits.
     ///
     /// # Errors
-    /// When `write` fails or the file cannot be written; then one that was there is as it was.
+    /// When `write` fails or the file cannot be written. An existing file is unchanged then.
     pub fn write_with(mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), OutputError> {
         match write(&mut self) {
             Ok(()) => self.commit(),
@@ -108,17 +108,18 @@ impl Output {
     /// Waits until all bytes are on the disk, then gives the file its name.
     ///
     /// # Errors
-    /// When the file cannot be written; then one that was there is as it was.
+    /// When the file cannot be written. An existing file is unchanged then.
     pub fn commit(mut self) -> Result<(), OutputError> {
         self.finish().map_err(|cause| OutputError::new(&self.path, cause))
     }
 
-    /// The file as it was named.
+    /// The path as it was given.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether bytes go out as they come, to a device, a pipe or the standard output, whose name says nothing.
+    /// Whether the bytes are written directly, to a device, a pipe or the standard output. Its name has no meaning for
+    /// the format then.
     pub fn is_stream(&self) -> bool {
         !matches!(self.sink, Sink::File { .. })
     }
@@ -131,7 +132,7 @@ impl Output {
         }
     }
 
-    /// Removes the temporary files of killed programs from a folder that no running one writes to.
+    /// Removes the temporary files of killed programs from a folder that no running program writes to.
     ///
     /// # Errors
     /// When one cannot be removed.
@@ -198,12 +199,12 @@ impl OutputError {
 impl Sink {
     fn open(path: &Path) -> io::Result<Self> {
         if cfg!(unix) && path == Path::new("/dev/stdout") {
-            return Ok(Self::Standard(BufWriter::new(stdout()))); // what a shell appends to a file stays appended
+            return Ok(Self::Standard(BufWriter::new(stdout()))); // keeps the append mode of a shell's `>>`
         }
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
             Ok(found) if found.is_file() => {
-                File::options().write(true).open(path)?; // a file may be protected where its folder is not
+                File::options().write(true).open(path)?; // a file may be read-only in a writable folder
                 Self::file(fs::canonicalize(path)?)
             }
             Ok(_) => Ok(Self::Stream(BufWriter::new(File::options().write(true).open(path)?))),
@@ -215,14 +216,14 @@ impl Sink {
         }
     }
 
-    /// Tries to make a file in the target's folder, since no permission bits tell whether that is possible.
+    /// Creates a file in the target's folder to check that this is possible; permission bits do not tell.
     fn file(target: PathBuf) -> io::Result<Self> {
         drop(Temporary::beside(&target)?);
         Ok(Self::File { target, temporary: None })
     }
 }
 
-/// The last part of a path, which must not be that of a folder.
+/// The last part of a path, unless the path is that of a folder.
 fn new_name(path: &Path) -> io::Result<&std::ffi::OsStr> {
     let is_folder = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
     path.file_name().filter(|_| !is_folder).ok_or(ErrorKind::IsADirectory.into())

@@ -1,6 +1,6 @@
 //! Names of parameters in files.
 
-/// The place in a module at which a visitor or mapper is.
+/// The position of a visitor or mapper in a module.
 #[derive(Default)]
 pub(crate) struct ParameterPath {
     fields: Vec<String>,
@@ -18,7 +18,7 @@ impl ParameterPath {
         self.containers.pop();
     }
 
-    /// The name of the parameter in files. The variants of an enum are no part of it.
+    /// The name of the parameter in files, without the variants of enums.
     pub(crate) fn name(&self) -> String {
         let fields = self.fields.iter().zip(&self.containers);
         let fields = fields.filter(|(_, container)| !container.starts_with("Enum:")).map(|(field, _)| field.as_str());

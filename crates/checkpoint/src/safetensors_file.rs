@@ -11,7 +11,7 @@ use crate::element_type::tensor_data;
 use crate::safetensors_header::{Entry, Header};
 use crate::{CheckpointError, Location, Source, TensorInfo, Weights};
 
-/// A `.safetensors` file, or the same bytes from elsewhere. Only the header is kept in memory.
+/// A `.safetensors` file, or the same bytes from another source. Only the header is kept in memory.
 pub struct SafetensorsFile<R = Box<dyn Source>> {
     file: String,
     header: Header,
@@ -31,7 +31,7 @@ impl SafetensorsFile {
 }
 
 impl SafetensorsFile<Cursor<Vec<u8>>> {
-    /// The same for the bytes of a file, which error messages call `name`.
+    /// Like [`open`](SafetensorsFile::open), for the bytes of a file. Error messages call it `name`.
     ///
     /// # Errors
     /// When the header contradicts itself or the bytes.
@@ -41,7 +41,7 @@ impl SafetensorsFile<Cursor<Vec<u8>>> {
 }
 
 impl<R: Read + Seek> SafetensorsFile<R> {
-    /// The same for anything that can be read at a position.
+    /// Like [`open`](SafetensorsFile::open), for any reader that can seek.
     ///
     /// # Errors
     /// As [`open`](SafetensorsFile::open).
@@ -52,7 +52,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
     }
 
     fn read_bytes(&self, entry: &Entry) -> std::io::Result<Vec<u8>> {
-        let (start, end) = entry.data_offsets; // inside the file, as the header's check found
+        let (start, end) = entry.data_offsets; // inside the file; the header was checked
         let length = usize::try_from(end - start).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.seek(SeekFrom::Start(self.data_start + start))?;

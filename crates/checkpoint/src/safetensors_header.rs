@@ -1,4 +1,5 @@
-//! The header of a safetensors file. Numbers are `u64` wherever the program runs: a file may pass 4 GiB in a browser too.
+//! The header of a safetensors file. Numbers are `u64` on every platform: a file can be larger than 4 GiB in a browser
+//! too.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,16 +10,16 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{ElementType, TensorInfo};
 
-/// The format's own limit.
+/// The limit of the format.
 const LARGEST: u64 = 100_000_000;
 
-/// What a file lists: its tensors and its notes.
+/// The tensors and the metadata of a file.
 pub(crate) struct Header {
     pub(crate) tensors: BTreeMap<String, Entry>,
     pub(crate) notes: BTreeMap<String, String>,
 }
 
-/// One tensor. Offsets count from the first tensor's first byte.
+/// One tensor. Offsets count from the first byte of the first tensor.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
     #[serde(deserialize_with = "element_type")]
@@ -29,12 +30,12 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn info(&self) -> TensorInfo {
-        // An extent that passes the address space belongs to a tensor that cannot be read into it.
+        // An extent larger than the address space belongs to a tensor that does not fit into memory.
         let extent = |&extent: &u64| usize::try_from(extent).unwrap_or(usize::MAX);
         TensorInfo { dtype: self.dtype, shape: self.shape.iter().map(extent).collect() }
     }
 
-    /// Whether type and shape need just the bytes that the tensor has.
+    /// Whether type and shape need exactly the bytes that the tensor has.
     fn fills_its_bytes(&self) -> bool {
         let (start, end) = self.data_offsets;
         let elements = self.shape.iter().try_fold(1_u64, |product, &extent| product.checked_mul(extent));
@@ -44,15 +45,15 @@ impl Entry {
 }
 
 impl Header {
-    /// Reads the header in two reads, and says where the first tensor's first byte is.
+    /// Reads the header in two reads. Also returns the position of the first tensor's first byte.
     ///
     /// # Errors
-    /// The problem, to be put behind the file's name.
+    /// A description of the problem, to follow the file's name in a message.
     pub(crate) fn read(reader: &mut (impl Read + Seek)) -> Result<(Self, u64), String> {
         let io = |error: std::io::Error| format!("cannot be read: {error}");
         let file_length = reader.seek(SeekFrom::End(0)).map_err(io)?;
         if file_length < 8 {
-            return Err(format!("{file_length} bytes are no safetensors file"));
+            return Err(format!("not a safetensors file: it has only {file_length} bytes"));
         }
         reader.seek(SeekFrom::Start(0)).map_err(io)?;
         let mut length = [0; 8];
@@ -60,7 +61,7 @@ impl Header {
         let length = u64::from_le_bytes(length);
         if length > LARGEST.min(file_length - 8) {
             return Err(format!(
-                "no safetensors file, or truncated: a header of {length} bytes in a file of {file_length}"
+                "not a safetensors file, or truncated: a header of {length} bytes in a file of {file_length}"
             ));
         }
         let mut json = vec![0; length as usize];
@@ -88,7 +89,7 @@ impl Header {
             position = end;
         }
         if position != data_length {
-            return Err(format!("holds {data_length} bytes of tensors where its header lists {position}; truncated?"));
+            return Err(format!("has {data_length} bytes of tensors, but its header lists {position}; truncated?"));
         }
         Ok(())
     }
@@ -105,7 +106,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// Unlike a derived map it refuses a name that stands twice.
+/// Unlike a derived map, it refuses a repeated name.
 struct HeaderVisitor;
 
 impl<'de> Visitor<'de> for HeaderVisitor {
@@ -132,8 +133,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 }
 
-/// A value of the metadata. The format asks for texts, but nobody needs the metadata in order to use the weights, and trainers
-/// write what they like: numbers and truth values become texts, what is neither is passed over.
+/// A value of the metadata. The format requires strings, but the weights can be used without the metadata, and training
+/// programs write other values. Numbers and booleans become text; other values are ignored.
 enum Note {
     Text(String),
     Texts(BTreeMap<String, String>),

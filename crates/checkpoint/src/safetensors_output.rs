@@ -11,7 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::{CheckpointError, Output};
 
-/// A tensor to be written, whose data is made when its turn comes.
+/// A tensor to be written. Its data is computed when it is written.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) dtype: DType,
@@ -19,19 +19,19 @@ pub(crate) struct Entry<'a> {
     pub(crate) data: Data<'a>,
 }
 
-/// What is wrong with a tensor is said behind its name.
+/// An error describes the problem, to follow the tensor's name in a message.
 type Data<'a> = Box<dyn FnOnce() -> Result<Cow<'a, TensorData>, String> + 'a>;
 
 /// Writes tensors as a safetensors file, whole or not at all.
 ///
 /// # Errors
-/// When a tensor is not of type float32, float16, bfloat16 or int64, or the file cannot be written; then one that was there is as
-/// it was.
+/// When a tensor is not of type float32, float16, bfloat16 or int64, or the file cannot be written. An existing file is
+/// unchanged then.
 pub fn save_tensors(path: &Path, tensors: &[(&str, TensorData)]) -> Result<(), CheckpointError> {
     write_tensors(Output::create(path)?, tensors)
 }
 
-/// The same to an output that was opened before.
+/// Like [`save_tensors`], to an output that is already open.
 ///
 /// # Errors
 /// As [`save_tensors`].
@@ -45,7 +45,7 @@ pub fn write_tensors(output: Output, tensors: &[(&str, TensorData)]) -> Result<(
     write_entries(output, entries.collect())
 }
 
-/// Writes the header, then makes and writes one tensor after the other.
+/// Writes the header, then computes and writes one tensor after the other.
 pub(crate) fn write_entries(output: Output, mut entries: Vec<Entry<'_>>) -> Result<(), CheckpointError> {
     let file = output.path().display().to_string();
     entries.sort_by(|a, b| file_type(b.dtype).cmp(&file_type(a.dtype)).then_with(|| a.name.cmp(&b.name)));
@@ -68,13 +68,13 @@ pub(crate) fn write_entries(output: Output, mut entries: Vec<Entry<'_>>) -> Resu
     wrong.map_or_else(|| Ok(written?), Err)
 }
 
-/// The header in JSON, with spaces behind it up to a multiple of eight bytes. Types of more bytes come first, so that all
-/// numbers are aligned.
+/// The header in JSON, padded with spaces to a multiple of eight bytes. Types with more bytes come first, which aligns
+/// all numbers.
 fn header(file: &str, entries: &[Entry<'_>]) -> Result<Vec<u8>, CheckpointError> {
     let mut end = 0;
     let info = |entry: &Entry<'_>| {
         let unknown =
-            || CheckpointError::tensor(file, &entry.name, format!("of type {:?} cannot be saved", entry.dtype));
+            || CheckpointError::tensor(file, &entry.name, format!("has type {:?}, which cannot be saved", entry.dtype));
         let dtype = file_type(entry.dtype).ok_or_else(unknown)?;
         let start = end;
         end += entry.shape.iter().product::<usize>() * entry.dtype.size();

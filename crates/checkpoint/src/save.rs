@@ -1,4 +1,4 @@
-//! Modules to files.
+//! Saving of modules.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::parameter_path::ParameterPath;
 use crate::safetensors_output::{Entry, write_entries};
 use crate::{CheckpointError, Output};
 
-/// Writes all float parameters of a module as a safetensors file that [`load`](crate::load) reads, as diffusers does: the
-/// names of the fields behind `prefix`, PyTorch's shapes, elements of type `dtype`. Linear layers whose last name is in
-/// `pointwise` are written as the 1x1 convolutions that they equal.
+/// Writes all float parameters of a module as a safetensors file that [`load`](crate::load) reads, in diffusers'
+/// format: the names are those of the fields with `prefix` in front, the shapes are PyTorch's, the elements have type
+/// `dtype`. Linear layers whose last name is in `pointwise` are written as the equivalent 1x1 convolutions.
 ///
-/// One parameter after the other is read from its device, cast and written; the memory needed is at most twice the largest
-/// parameter in float32.
+/// The parameters are read from their device, cast and written one by one. The memory needed is at most twice the
+/// largest parameter in float32.
 ///
 /// # Errors
-/// When a parameter holds NaN or infinity or is too large for `dtype`, or the file cannot be written; then one that was there is
-/// as it was.
+/// When a parameter contains NaN or infinity or is too large for `dtype`, or the file cannot be written. An existing
+/// file is unchanged then.
 pub fn save<M: Module>(
     module: &M,
     path: &Path,
@@ -34,7 +34,7 @@ pub fn save<M: Module>(
     write_entries(output, collect.entries)
 }
 
-/// Parameters that have no dimensions in files; burn has no such tensors.
+/// Parameters that are scalars in files. burn has no tensors without dimensions.
 const SCALARS: [&str; 1] = ["logit_scale"];
 
 /// Lists parameters without reading them.
@@ -46,7 +46,7 @@ struct Collect<'a> {
     entries: Vec<Entry<'static>>,
 }
 
-/// A parameter's shape in files, beside that in the module.
+/// The shape of a parameter in files, compared with its shape in the module.
 #[derive(Clone, Copy)]
 enum Layout {
     Same,
@@ -93,7 +93,7 @@ impl Layout {
     }
 }
 
-/// A parameter as it is in the file.
+/// A parameter with the layout of the file.
 fn read<const D: usize>(tensor: Tensor<D>, dtype: DType, layout: Layout) -> Result<TensorData, String> {
     let data = tensor.try_into_data().map_err(|error| format!("cannot be read back: {error}"))?;
     layout.arrange(cast(data, dtype)?)

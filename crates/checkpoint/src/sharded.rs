@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 
 use crate::{CheckpointError, Location, TensorInfo, Weights, open_weights};
 
-/// Weights that several files share, as their `*.index.json` says.
+/// Weights that are split over several files, as listed in a `*.index.json`.
 #[derive(Debug)]
 pub struct Sharded {
     file: String,
@@ -15,10 +15,11 @@ pub struct Sharded {
 }
 
 impl Sharded {
-    /// Opens the index and every file it names.
+    /// Opens the index and every file that it names.
     ///
     /// # Errors
-    /// When the index is broken, names files outside its own folder or that are not there, or tensors they do not have.
+    /// When the index is broken, or it names files outside of its folder, missing files, or tensors that are not in
+    /// their file.
     pub fn open(index: impl Into<Location>) -> Result<Self, CheckpointError> {
         let index = index.into();
         let file = index.to_string();
@@ -32,7 +33,7 @@ impl Sharded {
                 return Err(CheckpointError::tensor(
                     &file,
                     tensor,
-                    format!("is not in {shard}, where the index has it"),
+                    format!("is not in {shard}, although the index lists it there"),
                 ));
             }
         }
@@ -50,15 +51,15 @@ fn read_index(index: &Location) -> Result<BTreeMap<String, String>, CheckpointEr
         .map_err(|error| index.wrong(format!("`weight_map` must give each tensor a file: {error}")))
 }
 
-/// A shard lies beside its index: a path that leads elsewhere is refused.
+/// Opens a shard beside its index. A path to another folder is refused.
 fn open_shard(index: &Location, shard: &str) -> Result<Arc<dyn Weights>, CheckpointError> {
     let mut components = Path::new(shard).components();
     let (Some(Component::Normal(_)), None) = (components.next(), components.next()) else {
-        return Err(index.wrong(format!("names the file `{shard}`, which is not in its own folder")));
+        return Err(index.wrong(format!("names the file `{shard}`, which is outside of the index's folder")));
     };
     let path = index.with_file_name(shard);
     if path.extension() == "json" {
-        return Err(index.wrong(format!("names `{shard}`, which holds no tensors")));
+        return Err(index.wrong(format!("names `{shard}`, which has no tensors")));
     }
     open_weights(path)
 }

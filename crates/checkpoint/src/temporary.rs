@@ -1,4 +1,4 @@
-//! Files on their way to their name.
+//! Temporary files that take the name of their target.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::disk::{self, Writer, folder_of};
 use crate::faults;
 
-/// A file under another name in the folder of its target; it is removed unless it takes the target's name.
+/// A file with a temporary name in the folder of its target. It is removed unless it takes the target's name.
 pub(crate) struct Temporary {
     writer: BufWriter<Writer>,
     renamed: bool,
 }
 
-/// The beginning and end of names, by which the leftovers of killed programs are known.
+/// Prefix and suffix of the names. They identify the files that killed programs leave behind.
 const PREFIX: &str = ".pyrograph-";
 const SUFFIX: &str = ".part";
 
@@ -27,7 +27,7 @@ impl Temporary {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask takes its part
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // the umask removes bits
         let (file, path) = builder.tempfile_in(folder_of(target))?.keep().map_err(|error| error.error)?;
         Ok(Self { writer: BufWriter::new(Writer { file, path }), renamed: false })
     }
@@ -52,17 +52,17 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
-            let _ = disk::remove_file(&self.writer.get_ref().path); // an error before says more
+            let _ = disk::remove_file(&self.writer.get_ref().path); // an earlier error is more informative
         }
     }
 }
 
-/// Gives a file the permissions of the one that it replaces, and its owner where we may.
+/// Gives a file the permissions of the file that it replaces, and its owner where this is allowed.
 fn keep_attributes(file: &File, replaced: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid())); // only root may give files away
+        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid())); // only root may change the owner
     }
     file.set_permissions(replaced.permissions())
 }

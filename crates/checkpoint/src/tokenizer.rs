@@ -3,37 +3,37 @@ use serde_json::Value;
 
 use crate::{CheckpointError, Location, Note, read_config};
 
-/// Where a checkpoint's tokenizer comes from.
+/// The source of a checkpoint's tokenizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenizerSource {
     /// The contents of its files.
     Files(TokenizerFiles),
-    /// CLIP's own vocabulary, which every Stable Diffusion uses, with this token to fill up short prompts.
+    /// CLIP's own vocabulary, which every Stable Diffusion uses, with the token that pads short prompts.
     Clip {
         /// `<|endoftext|>` for Stable Diffusion 1, `!` for 2.
         pad_token: String,
     },
 }
 
-/// The contents of a `tokenizer` folder. `vocab_and_merges` or `tokenizer` is there; where both are, `tokenizer` counts, as in
-/// transformers 5.
+/// The contents of a `tokenizer` folder. At least one of `vocab_and_merges` and `tokenizer` is set; if both are,
+/// `tokenizer` is used, as in transformers 5.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerFiles {
     /// `vocab.json` and `merges.txt`.
     pub vocab_and_merges: Option<(String, String)>,
-    /// `tokenizer.json`, which newer versions of transformers write instead of or beside them.
+    /// `tokenizer.json`, which newer versions of transformers write instead of them or in addition.
     pub tokenizer: Option<String>,
     /// `tokenizer_config.json`.
     pub config: Option<String>,
     /// `special_tokens_map.json`.
     pub special_tokens_map: Option<String>,
-    /// `added_tokens.json`, tokens beside those of `vocab.json`.
+    /// `added_tokens.json`, tokens in addition to those of `vocab.json`.
     pub added_tokens: Option<String>,
 }
 
 impl TokenizerSource {
-    /// Reads a `tokenizer` folder; where it has no vocabulary, or is not there, CLIP's own, in the variant that the text
-    /// encoder's configuration tells.
+    /// Reads a `tokenizer` folder. If it is missing or has no vocabulary, CLIP's own vocabulary is used, in the variant
+    /// that the configuration of the text encoder selects.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -54,7 +54,7 @@ impl TokenizerSource {
         Ok(if has_vocabulary { Self::Files(files) } else { Self::clip(text_encoder["hidden_act"] == "gelu") })
     }
 
-    /// Whose vocabulary it is, where it is not the checkpoint's own, and the keys of its configuration that have no effect.
+    /// Notes: CLIP's own vocabulary, if it is used, and the keys of the configuration that have no effect.
     ///
     /// # Errors
     /// When the configuration asks for something that is not implemented.
@@ -67,7 +67,7 @@ impl TokenizerSource {
             Some(Ok(config @ Value::Object(_))) => {
                 Ok(read_config::<ReadElsewhere>("tokenizer/tokenizer_config.json", "CLIPTokenizer", &config)?.1)
             }
-            // What reads the configuration says that it is none.
+            // The reader of the configuration reports that it is not a JSON object.
             _ => Ok(Vec::new()),
         }
     }
@@ -77,6 +77,6 @@ impl TokenizerSource {
     }
 }
 
-/// A configuration of which nothing is read yet.
+/// A configuration without fields: other code reads its keys.
 #[derive(Deserialize)]
 struct ReadElsewhere {}

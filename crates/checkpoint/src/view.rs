@@ -5,16 +5,16 @@ use burn::tensor::TensorData;
 
 use crate::{CheckpointError, TensorInfo, Weights};
 
-/// How much of a tensor of the file one of the view is.
+/// The part of a file's tensor that a tensor of the view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// The whole tensor.
     Whole,
     /// One of three equal parts of the first dimension, counted from 0: query, key and value of a fused projection.
     Third(usize),
 }
 
-/// Some tensors of other weights under other names; what the table does not name is not there.
+/// A selection of the tensors of other weights, under other names.
 #[derive(Clone, Debug)]
 pub struct View {
     weights: Arc<dyn Weights>,
@@ -22,7 +22,8 @@ pub struct View {
 }
 
 impl View {
-    /// A view of `weights`. `rename` says under which names each of its tensors appears: none, one, or three parts.
+    /// A view of `weights`. `rename` returns the names under which each of its tensors appears: none, one, or three
+    /// parts.
     pub fn new<N>(weights: Arc<dyn Weights>, rename: impl Fn(&str) -> N) -> Self
     where
         N: IntoIterator<Item = (String, Part)>,
@@ -34,7 +35,7 @@ impl View {
         Self { weights, table }
     }
 
-    /// The names that the tensors of the view have in the file.
+    /// The names in the file of the tensors in the view.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.table.values().map(|(source, _)| source.as_str())
     }
@@ -83,7 +84,7 @@ fn third(shape: &[usize]) -> Vec<usize> {
 fn read_third(data: TensorData, index: usize) -> Result<TensorData, String> {
     let (bytes, shape, dtype) = data.into_parts();
     if shape.first().is_none_or(|rows| rows % 3 != 0) {
-        return Err(format!("of shape {shape:?} is no fused query, key and value"));
+        return Err(format!("has the shape {shape:?}, which is not that of a fused query, key and value"));
     }
     let length = bytes.len() / 3;
     let bytes = bytes[index * length..(index + 1) * length].to_vec();

@@ -6,7 +6,7 @@ use burn::tensor::TensorData;
 use crate::kind::{HEAD, without_model};
 use crate::{CheckpointError, ElementType, Kind, Location, PickleFile, SafetensorsFile, Sharded};
 
-/// Element type and shape of a tensor that has not been read.
+/// Element type and shape of a tensor, known without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
     /// The element type that the file declares.
@@ -17,24 +17,25 @@ pub struct TensorInfo {
 
 /// Named tensors of a file, of bytes or of another source, read one at a time.
 ///
-/// Opening costs the names, types and shapes; [`read`](Self::read) costs one tensor and keeps nothing.
+/// Opening reads the names, types and shapes. [`read`](Self::read) reads one tensor and keeps nothing.
 pub trait Weights: Debug + Send + Sync {
-    /// The file, as error messages name it.
+    /// The name of the file, for messages.
     fn file(&self) -> &str;
 
     /// The names, sorted.
     fn names(&self) -> Vec<&str>;
 
-    /// Type and shape of a tensor, `None` where the name is unknown.
+    /// Type and shape of a tensor; `None` if the name is unknown.
     fn info(&self, name: &str) -> Option<TensorInfo>;
 
-    /// The tensor's elements, in the type that the file declares; float8 as float16, which has all its numbers.
+    /// The elements of a tensor in the type that the file declares; float8 becomes float16, which can represent all its
+    /// values.
     ///
     /// # Errors
-    /// When there is no such tensor, its bytes cannot be read, or its type is none that burn knows.
+    /// When there is no such tensor, its bytes cannot be read, or burn has no such type.
     fn read(&self, name: &str) -> Result<TensorData, CheckpointError>;
 
-    /// Text or number that the file carries under `key` beside its tensors: safetensors metadata, a pickle's
+    /// Text or number that the file stores under `key` beside its tensors: safetensors metadata, or a pickle's
     /// `global_step`.
     fn note(&self, key: &str) -> Option<&str>;
 }
@@ -45,11 +46,11 @@ impl dyn Weights + '_ {
     }
 }
 
-/// Opens any file of named tensors: `.safetensors`, a `*.index.json` over several, or a pickle (`.ckpt`, `.pt`, `.pth`,
-/// `.bin`). The contents decide, not the name.
+/// Opens any file of named tensors: `.safetensors`, a `*.index.json` over several files, or a pickle (`.ckpt`, `.pt`,
+/// `.pth`, `.bin`). The format is detected from the contents, not from the name.
 ///
 /// # Errors
-/// When the file cannot be read, or is none of these: the error says what it is.
+/// When the file cannot be read or is none of these. The error names the kind of file that it is.
 pub fn open_weights(location: impl Into<Location>) -> Result<Arc<dyn Weights>, CheckpointError> {
     let location = location.into();
     match open_by_head(&location) {

@@ -1,5 +1,5 @@
-//! What hostile files cost. No pickle may need more memory than 64 times its file and a mebibyte, whatever it repeats or
-//! shares, nor long.
+//! The cost of hostile files. No pickle may need more memory than 64 times its file plus one mebibyte, even if it
+//! repeats or shares objects, nor may it take long.
 
 mod torch;
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pyrograph_checkpoint::{CheckpointError, PickleError, Weights};
 use torch::{Entry, bare_tensor, number, open, pickle, storage, stream, text, tuple, zip, zip_with};
 
-/// Opens a file and reads all its tensors, within the bounds.
+/// Opens a file and reads all its tensors within the limits.
 #[track_caller]
 fn stays_small(what: &str, file: &[u8]) {
     let start = Instant::now();
@@ -24,7 +24,7 @@ fn stays_small(what: &str, file: &[u8]) {
     assert!(time < Duration::from_secs(10), "{what}: {time:?}");
 }
 
-/// In both containers.
+/// Tests both containers.
 #[track_caller]
 fn stays_small_as(what: &str, operations: &[&[u8]]) {
     let pickle = pickle(operations);

@@ -1,4 +1,4 @@
-//! Saving a module makes one tensor at a time.
+//! Saving a module computes one tensor at a time.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};

@@ -1,5 +1,5 @@
-//! Every reader of files over the fuzzing corpus and over mutations of it, the same in each run: no panic, bounded memory and
-//! time. `fuzz` goes on from here with coverage as its guide.
+//! Runs every file reader over the fuzzing corpus and over mutations of it, the same in each run: no panic, limited
+//! memory and time. `fuzz` continues from here, guided by coverage.
 
 #[path = "../../../fuzz/readers.rs"]
 mod readers;
@@ -73,7 +73,7 @@ fn mutate(file: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     file
 }
 
-/// Numbers at which lengths and offsets go wrong.
+/// Numbers for which lengths and offsets often go wrong.
 const INTERESTING: [u64; 8] = [0, 1, 0x7f, 0x7fff_ffff, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
 
 fn flip(file: &mut [u8], at: usize, bits: u8) {

@@ -14,7 +14,7 @@ use crate::txt2img::{Dtype, load};
 /// The options of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Diffusers folder or single file [default: the model that ships]
+    /// Diffusers folder or single file [default: the model that ships with the program]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name
@@ -34,7 +34,8 @@ pub(crate) struct Arguments {
     height: Option<usize>,
 }
 
-/// Measures one guided picture in a fresh process and the same again, whose shaders are there already.
+/// Measures the generation of one image with guidance in a fresh process, and of a second image, for which the shaders
+/// are already compiled.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut clock = Clock(Instant::now());
     let device = pyrograph::device(&arguments.device)?;
@@ -72,13 +73,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Milliseconds of the stages of a picture.
+/// Milliseconds of the stages of an image.
 struct Times {
     text_encoder: f64,
     steps: Vec<f64>,
     decoder: f64,
     latent_shape: [usize; 4],
-    /// The most memory that the device has reserved, where it tells.
+    /// The largest amount of memory that the device has reserved, if it reports it.
     device_memory: Option<u64>,
 }
 
@@ -106,7 +107,7 @@ impl Times {
         self.text_encoder + self.steps.iter().sum::<f64>() + self.decoder
     }
 
-    /// What the stages took longer than in `later`, where shaders needed no compilation.
+    /// The time that the stages took longer than in `later`, for which the shaders were already compiled.
     fn beyond(&self, later: &Self) -> f64 {
         (self.total() - later.total()).max(0.0)
     }
@@ -116,7 +117,7 @@ impl Times {
     }
 }
 
-/// Milliseconds since the last question.
+/// Measures the milliseconds since its last use.
 struct Clock(Instant);
 
 impl Clock {
@@ -126,7 +127,7 @@ impl Clock {
     }
 }
 
-/// The most main memory that the process has held, where the system tells (Linux).
+/// The peak main memory of the process, if the system reports it (Linux).
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

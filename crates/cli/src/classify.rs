@@ -13,14 +13,14 @@ use crate::shipped::clip_at;
 /// The options of `classify`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The picture: PNG, JPEG or WebP
+    /// The image: PNG, JPEG or WebP
     image: PathBuf,
     #[command(flatten)]
     labels: Labels,
-    /// CLIP as transformers writes it [default: the CLIP that ships]
+    /// CLIP folder in transformers' layout [default: the CLIP that ships with the program]
     #[arg(long, value_name = "FOLDER")]
     model: Option<PathBuf>,
-    /// The text that is made of a label, which stands for {}
+    /// The text for a label; {} stands for the label
     #[arg(long, value_name = "TEXT", default_value = "a picture of {}")]
     template: String,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
@@ -28,19 +28,19 @@ pub(crate) struct Arguments {
     device: String,
 }
 
-/// What the picture may show.
+/// The labels, from one of two options.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Labels {
-    /// Labels with commas between
+    /// Labels, separated by commas
     #[arg(long, value_name = "LABELS")]
     labels: Option<String>,
-    /// A file with a label on each line
+    /// File with one label per line
     #[arg(long, value_name = "FILE")]
     labels_file: Option<PathBuf>,
 }
 
-/// Prints each label and its probability, the best first.
+/// Prints each label and its probability, most probable first.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let labels = arguments.labels.read()?;
     ensure!(arguments.template.contains("{}"), "--template: {:?} has no {{}} for the label", arguments.template);
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads a CLIP.
+/// Loads a CLIP model.
 pub(crate) fn load(path: Option<&Path>, device: &str) -> anyhow::Result<Clip> {
     let model = clip_at(path)?;
     let device = pyrograph::device(device)?;
@@ -70,16 +70,16 @@ pub(crate) fn load(path: Option<&Path>, device: &str) -> anyhow::Result<Clip> {
     Ok(clip)
 }
 
-/// What the model does not see of a text is told.
+/// Prints a warning about the end of a text that the model does not use.
 pub(crate) fn warn_if_too_long(clip: &Clip, text: &str) -> anyhow::Result<()> {
     if let Some(dropped) = clip.dropped(text)? {
-        eprintln!("warning: a text is too long for the model; this was dropped: {dropped:?}");
+        eprintln!("warning: a text is too long for the model; its end was dropped: {dropped:?}");
     }
     Ok(())
 }
 
 impl Labels {
-    /// All of them, without the spaces around.
+    /// All labels, without surrounding white space.
     fn read(&self) -> anyhow::Result<Vec<String>> {
         let (option, text) = match (&self.labels, &self.labels_file) {
             (Some(labels), _) => ("--labels".to_owned(), labels.replace(',', "\n")),
@@ -92,7 +92,7 @@ impl Labels {
         };
         let labels: Vec<String> =
             text.lines().map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
-        ensure!(!labels.is_empty(), "{option}: there is no label; name what the picture may show");
+        ensure!(!labels.is_empty(), "{option}: there is no label; name what the image may show");
         Ok(labels)
     }
 }

@@ -18,22 +18,23 @@ use crate::txt2img::load;
 /// The options of `eval`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Diffusers folder of a text-to-picture model, a DDPM or an autoencoder [default: the model that ships]
+    /// Diffusers folder of a text-to-image model, a DDPM or an autoencoder [default: the model that ships with the
+    /// program]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// Pictures and captions that the model was not trained with, in combinations it never saw
+    /// Images with captions that were held out from training
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// Pictures and captions of its training, to compare with
+    /// Images with captions from the training data, for comparison
     #[arg(long, value_name = "FOLDER")]
     seen: Option<PathBuf>,
-    /// One drawing of every object in every style on every background
+    /// Folder with one drawing of every object in every style on every background
     #[arg(long, value_name = "FOLDER")]
     drawings: Option<PathBuf>,
-    /// Folder of a CLIP that judges too [default: clip in the model's folder]
+    /// Folder of a CLIP that judges the images too [default: clip in the model's folder]
     #[arg(long, value_name = "FOLDER")]
     clip: Option<PathBuf>,
-    /// Pictures of each folder
+    /// Number of images from each folder
     #[arg(
         long,
         value_name = "N",
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     /// Weight of the prompt
     #[arg(long, value_name = "F", default_value_t = 4.0)]
     guidance_scale: f64,
-    /// Write the first 64 pictures of each folder's captions, side by side: FILE.png, and FILE-seen.png
+    /// Write the first 64 images of each folder's captions, side by side: FILE.png, and FILE-seen.png
     #[arg(long, value_name = "FILE.png")]
     grid: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
@@ -66,17 +67,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if class == "DDPMPipeline" {
         let data = open(&arguments.data, &folder.join("unet"))?;
         let bits = bits_per_dimension(&folder, &data, arguments.count, &device)?;
-        writeln!(out, "{bits:.3} bits per dimension of {} pictures", arguments.count.min(data.len()))?;
+        writeln!(out, "{bits:.3} bits per dimension of {} images", arguments.count.min(data.len()))?;
         return Ok(());
     }
     let vae = if class == "AutoencoderKL" { folder.clone() } else { folder.join("vae") };
     let data = open(&arguments.data, &vae)?;
     let [psnr, ssim] = reconstruction(&vae, &data, arguments.count, &device)?;
-    writeln!(out, "autoencoder, of {} pictures: {psnr:.2} dB PSNR, {ssim:.4} SSIM", arguments.count.min(data.len()))?;
+    writeln!(out, "autoencoder, of {} images: {psnr:.2} dB PSNR, {ssim:.4} SSIM", arguments.count.min(data.len()))?;
     if class == "AutoencoderKL" {
         return Ok(());
     }
-    let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge pictures")?;
+    let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge the images")?;
     let examiner = Examiner::new(arguments, &folder, drawings, &vae, &device)?;
     let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
     for ((name, data), grid) in [("held out", Some(&data)), ("seen", seen.as_ref())].into_iter().zip(grids) {
@@ -90,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Ok(picture)
         })?;
-        writeln!(out, "{name}, {} pictures (in brackets: the data's own pictures judged alike)", painted.count)?;
+        writeln!(out, "{name}, {} images (in brackets: the same for the images of the data)", painted.count)?;
         for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
             writeln!(out, "  {what:<34} {painted:5.1} %  ({real:.1} %)")?;
         }
@@ -102,12 +103,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pictures of a grid, and those of a row.
+/// Images of a grid, and images of a row.
 const SHOWN: usize = 64;
 const COLUMNS: usize = 16;
 
 impl Arguments {
-    /// The outputs of both grids, of which the second is needed only with pictures of the training.
+    /// The outputs of both grids. The second is needed only with images of the training data.
     fn grids(&self) -> anyhow::Result<[Option<Output>; 2]> {
         let Some(path) = &self.grid else { return Ok([None, None]) };
         let [stem, extension] =
@@ -126,7 +127,7 @@ fn class_of(folder: &Location) -> anyhow::Result<String> {
     Ok(file.read_json()?["_class_name"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A data set in the size that a component of the model was trained with.
+/// A data set in the image size of a component's training.
 fn open(folder: &Path, component: &Location) -> anyhow::Result<Dataset> {
     let size = component.join("config.json").read_json()?["sample_size"]
         .as_u64()
@@ -134,7 +135,7 @@ fn open(folder: &Path, component: &Location) -> anyhow::Result<Dataset> {
     Ok(Dataset::open_unchecked(folder, size as u32)?)
 }
 
-/// All that it takes to paint and to judge.
+/// The models that generate and judge images.
 struct Examiner<'a> {
     arguments: &'a Arguments,
     pipeline: StableDiffusion,
@@ -169,7 +170,7 @@ impl<'a> Examiner<'a> {
         Ok(self.pipeline.generate(&request)?[0].image.clone())
     }
 
-    /// Judges pictures of as many captions as were asked for, taken from all over the data.
+    /// Judges images of the requested number of captions, evenly spaced over the data.
     fn examine(
         &self,
         data: &Dataset,
@@ -197,7 +198,7 @@ impl<'a> Examiner<'a> {
         Ok(scores)
     }
 
-    /// Whether CLIP finds the object among the captions of all drawings on the same background in the same style.
+    /// Whether CLIP finds the object among the captions of all drawings with the same background and style.
     fn by_clip(&self, picture: &RgbImage, data: &Dataset, number: usize) -> anyhow::Result<Option<bool>> {
         let Some(clip) = &self.clip else { return Ok(None) };
         let same = |drawing: &usize| {
@@ -212,7 +213,7 @@ impl<'a> Examiner<'a> {
     }
 }
 
-/// How often each thing was right.
+/// How often each property was right.
 #[derive(Default)]
 struct Scores {
     count: usize,
@@ -223,13 +224,13 @@ struct Scores {
 }
 
 impl Scores {
-    /// In percent, what was measured.
+    /// The measured shares in percent.
     fn shares(&self) -> Vec<(&'static str, f64)> {
         let all = [
             ("background", self.background),
             ("object, by the nearest drawing", self.object),
             ("object, by CLIP", self.clip),
-            ("number of things", self.number),
+            ("number of objects", self.number),
         ];
         all.into_iter().filter(|(_, share)| share.of > 0).map(|(name, share)| (name, share.percent())).collect()
     }

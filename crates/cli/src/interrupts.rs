@@ -7,8 +7,8 @@ use crate::progress::say;
 
 const ADVICE: &str = "finishing the step, then saving; interrupt again to stop at once";
 
-/// A flag that is set by Ctrl-C, by a request to terminate, and by a terminal that closes. The second signal of the first two
-/// kinds ends the program at once.
+/// A flag that is set by Ctrl-C, by a request to terminate, and when the terminal is closed. A second Ctrl-C or request
+/// to terminate ends the program at once.
 #[cfg(unix)]
 pub(crate) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -34,7 +34,7 @@ pub(crate) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-/// Whether the program was started to ignore a signal, as `nohup` does with that of a closed terminal.
+/// Whether the program was started with a signal ignored, as `nohup` does for the closing of the terminal.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -43,7 +43,7 @@ fn is_ignored(signal: i32) -> bool {
     mask & (1 << (signal - 1)) != 0
 }
 
-/// A flag that is set by Ctrl-C. The second one ends the program at once.
+/// A flag that is set by Ctrl-C. A second Ctrl-C ends the program at once.
 #[cfg(not(unix))]
 pub(crate) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));

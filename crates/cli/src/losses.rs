@@ -1,4 +1,4 @@
-//! Losses of a training run: a CSV file, a plot, and a line to read.
+//! Losses of a training run: a CSV file, a plot, and a summary for the terminal.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,30 +13,32 @@ use pyrograph::Output;
 /// The losses of a run so far.
 pub(crate) struct Losses {
     folder: PathBuf,
-    /// `losses.csv`, to which lines are appended; none after a line that could not be written whole.
+    /// `losses.csv`, to which lines are appended; `None` after a line could not be written completely.
     csv: Option<File>,
     all: Vec<(usize, f64)>,
     latest: VecDeque<(f64, Instant, usize)>,
 }
 
-/// Steps that the mean loss and the speed are taken over.
+/// Number of steps for the mean loss and the speed.
 const LATEST: usize = 50;
 const HEADER: &str = "step,loss";
 
 impl Losses {
-    /// Begins `losses.csv`, or goes on after `steps` of it; what lies beyond was not saved in a checkpoint.
+    /// Creates `losses.csv`, or continues it after `steps` steps. Later lines belong to steps that no checkpoint saved,
+    /// and are removed.
     pub(crate) fn open(folder: &Path, steps: usize) -> anyhow::Result<Self> {
         let mut losses = Self { folder: folder.to_owned(), csv: None, all: Vec::new(), latest: VecDeque::new() };
         if steps > 0 {
             let before = std::fs::read_to_string(losses.path()).unwrap_or_default();
-            let whole = before.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')); // the last may be cut
+            let whole = before.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')); // the last line may be incomplete
             losses.all = whole.filter_map(row).filter(|(step, _)| *step <= steps).collect();
         }
         losses.rewrite()?;
         Ok(losses)
     }
 
-    /// Appends a line. After one that failed the file is written anew, so that no line is missing or cut.
+    /// Appends a line. If the last line could not be written, the file is written again, so no line is missing or
+    /// incomplete.
     pub(crate) fn add(&mut self, step: usize, loss: f64, images: usize) -> anyhow::Result<()> {
         self.all.push((step, loss));
         self.latest.push_back((loss, Instant::now(), images));
@@ -49,7 +51,7 @@ impl Losses {
         Ok(())
     }
 
-    /// Waits until all lines are on the disk, as they must be before a checkpoint counts on them.
+    /// Waits until all lines are on the disk. This must happen before a checkpoint is saved.
     pub(crate) fn sync(&self) -> anyhow::Result<()> {
         self.csv.as_ref().map_or(Ok(()), File::sync_data).context("losses.csv")
     }
@@ -110,7 +112,7 @@ fn row(line: &str) -> Option<(usize, f64)> {
     Some((step.parse().ok()?, loss.parse().ok()?))
 }
 
-/// A running mean, of which 800 pixels show no more than a thousand points.
+/// A running mean with at most a thousand points, because the plot is 800 pixels wide.
 fn smoothed(losses: &[(usize, f64)]) -> Vec<(usize, f64)> {
     let chunk = losses.len().div_ceil(1000).max(1);
     let mean = |chunk: &[(usize, f64)]| {

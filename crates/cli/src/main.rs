@@ -1,4 +1,4 @@
-//! The program `pyrograph`: pictures from text on the command line, and what they show.
+//! The program `pyrograph`: generates images from text, classifies images, and trains models.
 
 mod bench;
 mod classify;
@@ -32,25 +32,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a picture from a text
+    /// Generate images from a text
     #[command(args_override_self = true)]
     Txt2img(Box<txt2img::Arguments>),
     /// Train a model
     Train(Box<train::Arguments>),
-    /// Say which of some labels describes a picture
+    /// Find the label that describes an image best
     Classify(classify::Arguments),
-    /// Say how well a text describes a picture: the cosine similarity of CLIP, -1 to 1
+    /// Score how well a text describes an image: the cosine similarity of CLIP, -1 to 1
     Score(score::Arguments),
-    /// Measure how good a model is
+    /// Measure the quality of a model
     Eval(eval::Arguments),
-    /// List the adapters that wgpu finds, their limits and features
+    /// List the adapters of wgpu, their limits and features
     Devices,
-    /// Measure the stages of one picture and print them as JSON
+    /// Measure the stages of one image and print them as JSON
     Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
-    // The library turns panics of burn and wgpu into errors, and those are printed once, at the end.
+    // The library turns panics of burn and wgpu into errors. They are printed once, at the end.
     set_hook(Box::new(|panic| *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string())));
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output had enough, as `pyrograph devices | head -1` has.
+        // The reader of our output has closed it, as in `pyrograph devices | head -1`.
         Err(error) if error.downcast_ref().is_some_and(|error: &Error| error.kind() == ErrorKind::BrokenPipe) => {
             ExitCode::SUCCESS
         }
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The message of the latest panic, with its place in the source.
+/// The message of the last panic, with its location in the source.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn run(command: Command) -> anyhow::Result<()> {
@@ -88,7 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The message of an error, with the program's options for the fields of the library's requests.
+/// The message of an error. Fields of the library's requests are replaced by the options of the program.
 fn in_terms_of_options(error: &anyhow::Error) -> String {
     let Some(pyrograph::Error::Request { field, problem }) = error.downcast_ref() else { return format!("{error:#}") };
     match *field {
@@ -98,8 +98,8 @@ fn in_terms_of_options(error: &anyhow::Error) -> String {
     }
 }
 
-/// Help and version go to standard output; a mistake is told in its first lines, and the exit code is 1 as for every
-/// other mistake.
+/// Prints help and version to the standard output. For wrong arguments, prints the first lines of the message; the exit
+/// code is 1, as for all other errors.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();

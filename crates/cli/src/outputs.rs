@@ -1,4 +1,4 @@
-//! The files that a command writes, opened before its work.
+//! The files that a command writes, opened before its work starts.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use anyhow::{Context, ensure};
 use burn::tensor::{Tensor, TensorData};
 use pyrograph::{Output, Pictures, Request};
 
-/// What `txt2img` writes.
+/// The outputs of `txt2img`.
 pub(crate) struct Outputs {
     images: Vec<Output>,
     latents: Option<Output>,
 }
 
 impl Outputs {
-    /// Opens `count` images and the latents; fails now if one of them could not be written after minutes of work.
+    /// Opens `count` images and the latents. Fails at once if one of them could not be written after minutes of work.
     pub(crate) fn open(output: &Path, count: usize, save_latents: Option<&Path>) -> anyhow::Result<Self> {
         let images = open_images(output, count).context("--output")?;
         let latents = save_latents.map(open).transpose().context("--save-latents")?;
@@ -24,14 +24,14 @@ impl Outputs {
         Ok(Self { images, latents })
     }
 
-    /// Writes the latents if that was asked for.
+    /// Writes the latents if there is an output for them.
     pub(crate) fn write_latents(&mut self, latents: Tensor<4>) -> anyhow::Result<()> {
         let Some(output) = self.latents.take() else { return Ok(()) };
         let latents: TensorData = latents.try_into_data()?;
         pyrograph::write_tensors(output, &[("latents", latents)]).context("--save-latents")
     }
 
-    /// Writes every image that can be written, and reports the first that cannot.
+    /// Writes every image that can be written, and returns the first error.
     pub(crate) fn write_images(self, pictures: &Pictures, request: &Request) -> anyhow::Result<()> {
         let mut result = Ok(());
         for (index, (picture, output)) in pictures.iter().zip(self.images).enumerate() {
@@ -45,7 +45,7 @@ impl Outputs {
     }
 }
 
-/// The outputs of `count` images; `-` is the standard output.
+/// The outputs of `count` images; `-` means the standard output.
 pub(crate) fn open_images(path: &Path, count: usize) -> anyhow::Result<Vec<Output>> {
     if path == Path::new("-") {
         return Ok((0..count).map(|_| Output::standard()).collect());

@@ -1,4 +1,4 @@
-//! Progress with time left.
+//! Progress bars with the remaining time.
 
 use std::fmt::Display;
 use std::io::{Write, stderr};
@@ -15,14 +15,14 @@ pub(crate) fn steps(count: usize) -> ProgressBar {
     bar
 }
 
-/// A sign of life for work whose length is unknown.
+/// A spinner for work of unknown length.
 pub(crate) fn waiting(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
-/// A bar over the steps of training, of which `done` were taken by an earlier run.
+/// A bar over the steps of training, of which an earlier run made `done`.
 pub(crate) fn training(total: usize, done: usize) -> ProgressBar {
     let template = "{wide_bar} {pos}/{len} {msg} [{elapsed} < {eta}]";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -31,19 +31,19 @@ pub(crate) fn training(total: usize, done: usize) -> ProgressBar {
     bar
 }
 
-/// A bar over the images of a data set that are looked at, whose number is not known yet.
+/// A bar over the images of a data set while they are checked; their number is not known yet.
 pub(crate) fn checking() -> ProgressBar {
     let style = ProgressStyle::with_template("checking images {wide_bar} {pos}/{len} [{elapsed} < {eta}]");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// A bar over pictures that are painted and judged.
+/// A bar over images that are generated and judged.
 pub(crate) fn pictures(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} [{elapsed} < {eta}]");
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// A line on standard error, which may belong to a terminal that is closed.
+/// Prints a line to standard error, whose terminal may be closed.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }

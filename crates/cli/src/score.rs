@@ -11,11 +11,11 @@ use crate::classify::{load, warn_if_too_long};
 /// The options of `score`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The picture: PNG, JPEG or WebP
+    /// The image: PNG, JPEG or WebP
     image: PathBuf,
-    /// What it may show
+    /// The text that may describe it
     text: String,
-    /// CLIP as transformers writes it [default: the CLIP that ships]
+    /// CLIP folder in transformers' layout [default: the CLIP that ships with the program]
     #[arg(long, value_name = "FOLDER")]
     model: Option<PathBuf>,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it

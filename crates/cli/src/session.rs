@@ -1,4 +1,4 @@
-//! The loop of a training run, and the files that it leaves on the way.
+//! The loop of a training run, and the files that it writes.
 
 use anyhow::anyhow;
 use indicatif::ProgressBar;
@@ -8,22 +8,22 @@ use pyrograph_train::{Run, RunFolder, TrainError};
 use crate::losses::Losses;
 use crate::progress::{self, say};
 
-/// A run in its folder.
+/// A training run with its folder.
 pub(crate) struct Session<'a> {
     run: &'a mut dyn Run,
     folder: RunFolder,
     losses: Losses,
     /// The step of the latest checkpoint.
     saved: usize,
-    /// Whether it was said that a file to look at could not be written.
+    /// Whether a warning was printed that losses or samples could not be written.
     warned: bool,
 }
 
-/// Steps between lines where there is no terminal for a progress bar.
+/// Steps between progress lines if there is no terminal for a progress bar.
 const SPOKEN_EVERY: usize = 100;
 
 impl<'a> Session<'a> {
-    /// Begins, or goes on after the steps that the run has taken.
+    /// Starts a run, or continues it after the steps that it has made.
     pub(crate) fn open(run: &'a mut dyn Run, folder: RunFolder) -> anyhow::Result<Self> {
         let losses = Losses::open(folder.path(), run.steps())?;
         let saved = run.steps();
@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.run.export(&self.folder.model())?;
-        say(format_args!("{} (at last {})", self.folder.model().display(), self.losses.summary()));
+        say(format_args!("{} (final {})", self.folder.model().display(), self.losses.summary()));
         Ok(())
     }
 
@@ -68,12 +68,13 @@ impl<'a> Session<'a> {
         if saves { self.save() } else { Ok(()) }
     }
 
-    /// Losses and samples are for looking at: a full disk ends no run by them, and is said once.
+    /// Losses and samples are only for viewing: if they cannot be written, a warning is printed once and the run
+    /// continues.
     fn tolerate(&mut self, written: anyhow::Result<()>) {
         if let Err(error) = written
             && !std::mem::replace(&mut self.warned, true)
         {
-            say(format_args!("warning: {error:#}; the run goes on"));
+            say(format_args!("warning: {error:#}; the run continues"));
         }
     }
 
@@ -95,7 +96,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Saves the steps before one that failed, unless their weights may be as bad as its loss.
+    /// Saves the steps before a failed one, unless their weights may be damaged as well.
     fn give_up(&mut self, error: &TrainError) -> anyhow::Error {
         if !matches!(error, TrainError::NotFinite { .. })
             && let Err(unsaved) = self.save()
@@ -105,7 +106,7 @@ impl<'a> Session<'a> {
         anyhow!("{error}\n{}", self.how_to_go_on())
     }
 
-    /// The command that goes on from the latest checkpoint, to be pasted into a shell.
+    /// The command that resumes from the latest checkpoint, ready to be pasted into a shell.
     fn how_to_go_on(&self) -> String {
         if !self.folder.latest().is_ok_and(|checkpoint| checkpoint.is_some()) {
             return "no checkpoint was written yet".to_owned();

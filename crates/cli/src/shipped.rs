@@ -1,10 +1,10 @@
-//! The model that ships with the program: `assets/spark`, inside of the executable file.
+//! The model that ships with the program: `assets/spark`, embedded in the executable.
 
 use std::path::Path;
 
 use pyrograph::Location;
 
-/// The model at a path, or the one that ships.
+/// The model at a path, or the model that ships with the program.
 ///
 /// # Errors
 /// When no path is given and the program was built without a model.
@@ -12,7 +12,7 @@ pub(crate) fn model_at(path: Option<&Path>) -> anyhow::Result<Location> {
     path.map_or_else(spark, |path| Ok(path.into()))
 }
 
-/// The CLIP at a path, or the one that ships.
+/// The CLIP at a path, or the CLIP that ships with the program.
 ///
 /// # Errors
 /// When no path is given and the program was built without a model.
@@ -37,7 +37,7 @@ mod embedded {
 
     use pyrograph::{Source, Storage};
 
-    /// The name that images say of the model.
+    /// The name of the model in the parameters of images.
     pub(super) const NAME: &str = "spark";
 
     /// The paths of files in `assets/spark`, with their bytes.
@@ -67,7 +67,7 @@ mod embedded {
         "vae/diffusion_pytorch_model.safetensors"
     ];
 
-    /// The files as a folder called [`NAME`].
+    /// The embedded files as a folder called [`NAME`].
     #[derive(Debug)]
     pub(super) struct Spark;
 

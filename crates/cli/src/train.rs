@@ -17,20 +17,20 @@ use crate::{interrupts, progress};
 /// The options of `train`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What is trained
+    /// The kind of model to train
     kind: Kind,
     /// The TOML file that describes the run
     run: PathBuf,
-    /// Go on from the run's checkpoint
+    /// Resume from the latest checkpoint of the run
     #[arg(long)]
     resume: bool,
-    /// Resume although keys of the file have changed that make other steps
+    /// Resume although keys of the file have changed that affect the steps
     #[arg(long, requires = "resume")]
     allow_changed_configuration: bool,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
     #[arg(long, value_name = "NAME", default_value = "auto")]
     device: String,
-    /// Compute activations anew for gradients instead of keeping them: less memory, more time
+    /// Compute activations again for the gradients instead of storing them: less memory, more time
     #[arg(long)]
     gradient_checkpointing: bool,
     /// Folder of images with captions.jsonl, metadata.jsonl or metadata.csv, instead of `data.folder`
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     /// Steps of the whole run, instead of `trainer.steps`
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Pictures of a batch, instead of `data.batch_size`
+    /// Images per batch, instead of `data.batch_size`
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Highest learning rate, instead of `trainer.learning_rate`
@@ -56,14 +56,14 @@ pub(crate) struct Arguments {
     set: Vec<(String, String)>,
 }
 
-/// What can be trained.
+/// The kinds of models that can be trained.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Pictures to latents and back; with `num_vq_embeddings` in the model's table, by a codebook
+    /// Images to latents and back; with `num_vq_embeddings` in the table `model`, with a codebook
     Autoencoder,
-    /// Pictures and texts into one space
+    /// Images and texts into one embedding space
     Clip,
-    /// Noise to pictures, without text
+    /// Noise to images, without text
     Ddpm,
     /// Text to latents
     Latent,
@@ -71,7 +71,8 @@ enum Kind {
 
 /// Trains until the run is done or interrupted.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    // This thread is one of the pool's, so that no operation on the CPU waits for another thread to wake up.
+    // This thread becomes part of the pool. Otherwise every operation on the CPU would wait for another thread to wake
+    // up.
     rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
     let table = read_table(&arguments.run, &arguments.overrides())?;
     let has_codebook = table.get("model").is_some_and(|model| model.get("num_vq_embeddings").is_some());
@@ -98,7 +99,7 @@ fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<(
     session.train(|| interrupted.load(Ordering::Relaxed))
 }
 
-/// The run, behind a progress bar while its images are checked.
+/// Opens the run. A progress bar shows the check of its images.
 fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::Result<TaskRun<T>> {
     let bar = progress::checking();
     let run = TaskRun::<T>::open(config, device, |checked, images| {
@@ -109,7 +110,7 @@ fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::R
     Ok(run?)
 }
 
-/// The run's folder, with a checkpoint of the same configuration to resume from, or without one.
+/// The folder of the run: with a checkpoint of the same configuration to resume from, or without a checkpoint.
 fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>) -> anyhow::Result<RunFolder> {
     let path = &config.output.folder;
     let none = || anyhow!("{}: has no checkpoint to resume from; leave out --resume to start", path.display());
@@ -120,7 +121,7 @@ fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>
     match folder.latest()? {
         None if arguments.resume => Err(none()),
         Some(_) if !arguments.resume => {
-            let advice = "has a checkpoint already; go on with --resume, or name another folder with --output";
+            let advice = "already has a checkpoint; continue it with --resume, or name another folder with --output";
             Err(anyhow!("{}: {advice}", path.display()))
         }
         Some(checkpoint) if !arguments.allow_changed_configuration => match config.check_unchanged(&checkpoint) {

@@ -12,24 +12,24 @@ use crate::shipped::model_at;
 /// The options of `txt2img`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What is to be seen
+    /// Description of the image
     prompt: String,
-    /// Diffusers folder, or one LDM-layout .safetensors / .ckpt file [default: the model that ships]
+    /// Diffusers folder, or one LDM-layout .safetensors / .ckpt file [default: the model that ships with the program]
     #[arg(long, value_name = "PATH")]
     model: Option<PathBuf>,
-    /// What is to be avoided
+    /// What the image should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative_prompt: String,
     /// Denoising steps [default: the model's, else 50]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Weight of the prompt; 1 and less is without guidance [default: the model's, else 7.5]
+    /// Weight of the prompt; guidance is off at 1 or less [default: the model's, else 7.5]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     guidance_scale: Option<f64>,
-    /// Pull back the contrast that guidance adds, 0 to 1
+    /// Move the standard deviation back to that without guidance, 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
     guidance_rescale: f64,
-    /// Seed of the noise; a negative one stands for a random one [default: random]
+    /// Seed of the noise; a negative seed means a random one [default: random]
     #[arg(long, value_name = "N", default_value = "-1", hide_default_value = true, allow_negative_numbers = true, value_parser = seed)]
     seed: Seed,
     /// Width in pixels [default: the model's]
@@ -38,19 +38,19 @@ pub(crate) struct Arguments {
     /// Height in pixels [default: the model's]
     #[arg(long, value_name = "PX")]
     height: Option<usize>,
-    /// Pictures to make at once
+    /// Number of images to generate at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch_size: usize,
     /// Sampler [default: the model's]
     #[arg(long, value_name = "NAME", value_parser = scheduler)]
     scheduler: Option<Algorithm>,
-    /// Space the noise levels as Karras et al. do
+    /// Use the noise levels of Karras et al.
     #[arg(long)]
     karras: bool,
-    /// What the UNet predicts, for single files that do not say
+    /// Prediction type of the UNet, for single files that do not state it
     #[arg(long, value_name = "TYPE")]
     prediction_type: Option<Prediction>,
-    /// Blocks of the text encoder to leave out at its end
+    /// Number of last blocks of the text encoder to skip
     #[arg(long, value_name = "N", default_value_t = 0)]
     clip_skip: usize,
     /// auto, cpu, wgpu, or a part of an adapter's name as `pyrograph devices` lists it
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// Number format of UNet and text encoder
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: Dtype,
-    /// Give the UNet one sample at a time: less memory, slower, the same image
+    /// Compute one sample at a time in the UNet: less memory, slower, the same images
     #[arg(long)]
     low_memory: bool,
     /// Start from this standard normal noise: safetensors, tensor `latents` [n, 4, h/f, w/f] f32
@@ -68,19 +68,19 @@ pub(crate) struct Arguments {
     /// Write the final latents before decoding: safetensors, tensor `latents`; `-` for standard output
     #[arg(long, value_name = "FILE")]
     save_latents: Option<PathBuf>,
-    /// The image; `-` for standard output
+    /// Output file of the image; `-` for standard output
     #[arg(long, value_name = "FILE.png", default_value = "output.png")]
     output: PathBuf,
 }
 
-/// Where the noise comes from.
+/// The source of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seed {
     Random,
     Number(u64),
 }
 
-/// What a UNet can predict.
+/// The prediction types of a UNet.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[expect(clippy::enum_variant_names, reason = "that is what the field calls it")]
 enum Prediction {
@@ -96,7 +96,7 @@ pub(crate) enum Dtype {
     F16,
 }
 
-/// Makes the picture.
+/// Generates the images.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = arguments.request()?;
     request.validate()?;
@@ -104,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = pyrograph::device(&arguments.device)?;
     let pipeline = load(model_at(arguments.model.as_deref())?, &device, arguments.load_options())?;
     for dropped in pipeline.dropped(&request)? {
-        eprintln!("warning: the prompt is too long for the text encoder; this was dropped: {dropped:?}");
+        eprintln!("warning: the prompt is too long for the text encoder; its end was dropped: {dropped:?}");
     }
     let mut denoising = pipeline.denoise(&request)?;
     watch(&mut denoising)?;
@@ -113,7 +113,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pictures = denoising.images()?;
     decoding.finish_and_clear();
     let images_written = outputs.write_images(&pictures, &request);
-    latents_written.and(images_written) // one that cannot be written does not cost the others
+    latents_written.and(images_written) // an error of one does not prevent the others
 }
 
 /// Loads a checkpoint.
@@ -131,7 +131,7 @@ pub(crate) fn load(model: Location, device: &Device, options: LoadOptions) -> an
     Ok(pipeline)
 }
 
-/// Runs all steps behind a progress bar.
+/// Runs all steps, with a progress bar.
 pub(crate) fn watch(denoising: &mut Denoising) -> anyhow::Result<()> {
     let bar = progress::steps(denoising.len());
     for step in denoising.by_ref() {
@@ -182,7 +182,7 @@ impl From<Prediction> for PredictionType {
     }
 }
 
-/// As in other programs, every negative number is a random seed.
+/// A negative number means a random seed, as in other programs.
 fn seed(text: &str) -> Result<Seed, String> {
     match (text.parse::<u64>(), text.parse::<i128>()) {
         (Ok(seed), _) => Ok(Seed::Number(seed)),

@@ -1,4 +1,4 @@
-//! `pyrograph classify` and `pyrograph score`: what they print, and what they say to wrong input.
+//! `pyrograph classify` and `pyrograph score`: their output, and their errors for wrong input.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// The small CLIP with random weights, and pictures beside it.
+/// The small CLIP model with random weights, and images beside it.
 fn tiny(file: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/tiny-clip");
     folder.join(file).to_str().expect("a path").to_owned()
@@ -20,14 +20,14 @@ fn pyrograph(arguments: &[&str]) -> Output {
     command.output().expect("the program starts")
 }
 
-/// What it prints on the way to success.
+/// The output of a successful command.
 fn printed(arguments: &[&str]) -> String {
     let output = pyrograph(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The lines with two decimal places, for the others depend on how a picture is rounded.
+/// The lines with two decimal places, because further digits depend on the rounding of the image.
 fn rounded(lines: &str) -> String {
     let line = |line: &str| {
         let (number, label) = line.split_once("  ").expect("two columns");
@@ -36,7 +36,7 @@ fn rounded(lines: &str) -> String {
     lines.lines().map(line).collect()
 }
 
-/// Fails with exit code 1 and one to three lines that hold `needle`, and prints no result.
+/// The command fails with exit code 1 and one to three lines that contain `needle`, and prints no result.
 fn assert_refuses(arguments: &[&str], needle: &str) {
     let output = pyrograph(arguments);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -112,7 +112,7 @@ fn wrong_models_are_named() {
     change("\"num_channels\": 3", "\"num_channels\": 1");
     refuses("num_channels is 1");
     change("\"projection_dim\": 12", "\"projection_dim\": 13");
-    refuses("tokenizer: has 49408 tokens"); // without files it is CLIP's own
+    refuses("tokenizer: has 49408 tokens"); // CLIP's own, because there are no files
     for file in ["vocab.json", "merges.txt"] {
         fs::copy(tiny(file), folder.path().join(file)).expect("a copy");
     }

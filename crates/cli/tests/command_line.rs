@@ -1,4 +1,4 @@
-//! The program as its users meet it: pictures, and what it says to wrong input.
+//! The program from its user's view: images, and errors for wrong input.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -23,7 +23,7 @@ fn txt2img(folder: &TempDir, arguments: &[&str]) -> Output {
     command.output().expect("the program starts")
 }
 
-/// Fails with exit code 1 and one to three lines that hold `needle`, and leaves nothing behind.
+/// The command fails with exit code 1 and one to three lines that contain `needle`, and leaves no files.
 fn assert_refuses(arguments: &[&str], needle: &str) {
     let folder = TempDir::new().expect("a folder");
     let output = txt2img(&folder, arguments);
@@ -34,7 +34,7 @@ fn assert_refuses(arguments: &[&str], needle: &str) {
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0, "{arguments:?} left something behind");
 }
 
-/// Fails with a message that holds `needle` exactly once.
+/// The command fails with a message that contains `needle` exactly once.
 fn assert_says_once(arguments: &[&str], needle: &str) {
     let output = txt2img(&TempDir::new().expect("a folder"), arguments);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -80,7 +80,7 @@ fn a_picture_carries_its_request() {
         ["--steps", "2", "--seed", "7", "--width", "24", "--height", "16", "--scheduler", "dpm-solver++", "--karras"];
     let output = txt2img(&folder, &[&arguments[..], &options, &["--output", "cat.png"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let file = fs::File::open(folder.path().join("cat.png")).expect("a picture");
+    let file = fs::File::open(folder.path().join("cat.png")).expect("an image");
     let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
     assert_eq!((reader.info().width, reader.info().height), (24, 16));
     let text = &reader.info().uncompressed_latin1_text[0];
@@ -113,7 +113,8 @@ fn infotext(file: &Path) -> String {
     reader.info().uncompressed_latin1_text[0].text.clone()
 }
 
-/// Image k of a batch is the image of seed + k alone, also with a sampler that draws noise at each step, and says so.
+/// Image k of a batch equals the single image of seed + k, also with a sampler that draws noise at each step, and its
+/// text names this seed.
 #[test]
 fn an_image_of_a_batch_can_be_made_alone() {
     let folder = TempDir::new().expect("a folder");
@@ -134,7 +135,7 @@ fn an_image_of_a_batch_can_be_made_alone() {
     assert_ne!(third.as_raw(), image::open(folder.path().join("batch-1.png")).expect("an image").into_rgb8().as_raw());
 }
 
-/// As in other programs: every negative seed is a random one, and the image says which.
+/// As in other programs, a negative seed means a random one, and the text of the image names it.
 #[test]
 fn negative_seeds_are_random() {
     let (folder, model) = (TempDir::new().expect("a folder"), tiny());

@@ -1,4 +1,4 @@
-//! Images and numbers as users bring them: broken files, odd names, options and keys at their limits.
+//! Images and numbers from users: broken files, unusual names, options and keys at their limits.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -56,7 +56,7 @@ impl Place {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Exit code 1, and one to three lines that have all of these words.
+    /// The command exits with code 1 and prints one to three lines that contain all these words.
     fn refuses(&self, arguments: &[&str], words: &[&str]) {
         let output = self.run(arguments);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-/// A cut image is found before the first step, like a missing one, and both are named at once.
+/// A truncated image is found before the first step, like a missing one, and both are named at once.
 #[test]
 fn broken_images_are_named_before_anything_is_trained() {
     let place = Place::new();
@@ -86,7 +86,7 @@ fn broken_images_are_named_before_anything_is_trained() {
     place.refuses(&["classify", "data/3.png", "--labels", "a,b"], &["3.png", "cut short"]);
 }
 
-/// Folders are taken as they are named: decomposed as on macOS, with spaces, quotes and a line break.
+/// Folders keep the names that they were given: decomposed as on macOS, with spaces, quotes and a line break.
 #[test]
 fn folders_are_taken_as_they_are_named() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! The program alone, copied to a place without its repository, paints with the model that ships.
+//! The program alone, copied to a place without its repository, generates images with the model that ships with it.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Files that the program writes: found out before the work where they cannot be, and whole where they can.
+//! Files that the program writes: an error before the work starts if they cannot be written, and complete files
+//! otherwise.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -40,7 +41,7 @@ fn names(folder: &TempDir) -> Vec<String> {
     names
 }
 
-/// The command ends with one to three lines that name `option`, before it looks for the model that does not exist.
+/// The command fails with one to three lines that name `option`, before it looks for the model, which does not exist.
 fn assert_refuses_at_once(folder: &TempDir, arguments: &[&str], option: &str) {
     let before = names(folder);
     let command = command(folder, &[&["txt2img", "x", "--model", "no-model"][..], arguments].concat()).output();
@@ -87,7 +88,7 @@ fn what_cannot_be_written_is_said_before_the_model_is_loaded() {
     assert!(eval("y.png", &[]).contains("no-model"));
 }
 
-/// Another user's folder has bits that allow its owner to write.
+/// The permissions of another user's folder allow only its owner to write.
 #[cfg(unix)]
 #[test]
 fn a_folder_of_another_user_is_said_before_the_model_is_loaded() {
@@ -97,7 +98,7 @@ fn a_folder_of_another_user_is_said_before_the_model_is_loaded() {
     const NOBODY: u32 = 65534;
     let folder = TempDir::new().expect("a folder");
     let is_root = folder.path().metadata().expect("a folder").uid() == 0;
-    // Where the tests are not run by root, nobody else can be asked, and a folder without such bits stands for it.
+    // If the tests do not run as root, there is no other user; a folder without write permission takes its place.
     let mode = if is_root { 0o755 } else { 0o555 };
     let program = folder.path().join("pyrograph");
     fs::copy(env!("CARGO_BIN_EXE_pyrograph"), &program).expect("a copy");
@@ -131,7 +132,7 @@ fn one_output_that_fails_costs_no_other() {
     assert!(message.contains("--output: /dev/full"), "{message}");
     assert!(fs::read(folder.path().join("l")).is_ok_and(|bytes| !bytes.is_empty()));
 
-    // Files of at most 512 bytes stand for a full disk: the latents need more, the first image less.
+    // A limit of 512 bytes per file acts like a full disk: the latents need more, the first image less.
     let limited = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
     let command = txt2img(&folder, &["--output", "small.png", "--save-latents", "large"]);
     let words = std::iter::once(command.get_program()).chain(command.get_args());

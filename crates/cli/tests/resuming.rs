@@ -1,4 +1,4 @@
-//! Training that is interrupted, killed, started twice, or resumed with something changed.
+//! Training that is interrupted, killed, started twice, or resumed with changes.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -67,7 +67,7 @@ impl Workplace {
         }
     }
 
-    /// Starts training and waits until so many steps are in `losses.csv`.
+    /// Starts training and waits until `losses.csv` has this many steps.
     fn start(&self, mut command: Command, steps: usize) -> Child {
         let mut child = command.spawn().expect("the program starts");
         if !(0..6000).any(|_| {
@@ -85,7 +85,7 @@ impl Workplace {
         fs::read_to_string(self.path("run/losses.csv")).map_or(0, |text| text.lines().count().saturating_sub(1))
     }
 
-    /// The step of the latest checkpoint; the first one follows its line in `losses.csv` by a moment.
+    /// The step of the latest checkpoint; the first checkpoint follows its line in `losses.csv` with a short delay.
     fn saved(&self) -> usize {
         (0..200)
             .take_while(|_| !self.path("run/checkpoints/latest").exists())
@@ -98,7 +98,7 @@ impl Workplace {
     }
 }
 
-/// Standard error without what the graphics driver has to say.
+/// Standard error without the lines of the graphics driver.
 fn message(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().filter(|line| !line.contains("XDG_RUNTIME_DIR")).map(|line| format!("{line}\n")).collect()
@@ -110,7 +110,7 @@ fn signal(child: &Child, name: &str) {
     assert!(kill.expect("kill is there").success());
 }
 
-/// Ctrl-C, a request to terminate and a closed terminal, each answered with a command that can be pasted.
+/// Ctrl-C, a request to terminate and a closed terminal; each prints a command that can be pasted.
 #[cfg(unix)]
 #[test]
 fn signals_end_the_step_and_save() {
@@ -137,7 +137,7 @@ fn signals_end_the_step_and_save() {
     }
 }
 
-/// `nohup` means that a closed terminal is no reason to stop.
+/// With `nohup`, a closed terminal does not stop the run.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_under_nohup_ignores_a_closed_terminal() {
@@ -159,7 +159,7 @@ fn a_run_under_nohup_ignores_a_closed_terminal() {
     assert!(child.wait_with_output().expect("it ends").status.success());
 }
 
-/// The second Ctrl-C ends the program, wherever it is; what it saved before can be resumed.
+/// The second Ctrl-C ends the program at any time; the checkpoints saved before can be resumed.
 #[cfg(unix)]
 #[test]
 fn a_second_interrupt_ends_at_once_and_costs_no_checkpoint() {
@@ -171,7 +171,7 @@ fn a_second_interrupt_ends_at_once_and_costs_no_checkpoint() {
         sleep(Duration::from_millis(3 * round as u64));
         signal(&child, "INT");
         let output = child.wait_with_output().expect("it ends");
-        // Signals that come together count as one; then it saves and ends well.
+        // Signals that arrive together count as one; the program then saves and ends normally.
         assert!(matches!(output.status.code(), Some(0 | 130)), "{:?}: {}", output.status, message(&output));
         place.saved();
         more = &["--resume"];
@@ -214,7 +214,7 @@ fn a_folder_has_one_run_at_a_time() {
     place.succeeds(&["--resume", "--steps", &steps]);
 }
 
-/// A file in the place of the folder; nothing is trained before it is said.
+/// A file has the name of the folder; the error comes before any training.
 #[test]
 fn a_folder_that_cannot_be_written_is_said_first() {
     let place = Workplace::new();
@@ -238,7 +238,7 @@ fn a_changed_configuration_is_refused_unless_it_is_asked_for() {
     let allowed = [&wider[..], &[options]].concat();
     place.refuses(&allowed, &["model.safetensors: tensor `", "[8, 3, 3, 3]", "[16, 3, 3, 3]"]);
     assert_eq!(place.saved(), 1);
-    // How far, where to and with how much memory: no step depends on it.
+    // The number of steps, the output and the use of memory do not affect the steps.
     let free = ["--resume", "--steps", "2", "--gradient-checkpointing", "--set", "output.save_every=7"];
     place.succeeds(&free);
     place.succeeds(&["--resume", "--steps", "3", "--learning-rate", "0.01", options]);
@@ -246,7 +246,8 @@ fn a_changed_configuration_is_refused_unless_it_is_asked_for() {
     place.succeeds(&["--resume", "--steps", "4", "--learning-rate", "0.01"]);
 }
 
-/// Losses and samples are to look at. A run without them goes on, and says so once; a checkpoint it does not do without.
+/// Losses and samples are only for viewing. Without them a run continues with one warning; without a checkpoint it
+/// ends.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_outlives_files_that_cannot_be_written() {
@@ -262,7 +263,7 @@ fn a_run_outlives_files_that_cannot_be_written() {
     assert_eq!((place.saved(), place.losses()), (4, 4));
 }
 
-/// A line of `losses.csv` that a kill cut is dropped, and so are those beyond the checkpoint.
+/// An incomplete line of `losses.csv` after a kill is dropped, and so are the lines after the checkpoint.
 #[test]
 fn cut_lines_of_losses_are_dropped() {
     let place = Workplace::new();
@@ -280,7 +281,7 @@ fn cut_lines_of_losses_are_dropped() {
     assert!(fs::read_to_string(&path).expect("a file").starts_with(&format!("{first}\n4,")));
 }
 
-/// An image that is found to be broken in the middle of a run costs none of the steps before.
+/// An image that turns out to be broken during a run does not lose the steps before.
 #[test]
 fn a_broken_image_costs_no_steps() {
     let place = Workplace::new();

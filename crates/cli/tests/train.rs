@@ -1,4 +1,4 @@
-//! Training as its users meet it: runs that end, stop, go on and fail.
+//! Training from its user's view: runs that end, are interrupted, resume and fail.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -12,7 +12,8 @@ use image::{Rgb, RgbImage};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
-/// Pictures of 16x16 pixels, one square each on a ground of one colour, and runs of the smallest models for them.
+/// Images of 16x16 pixels, each with one square on a background of one colour, and runs of the smallest models for
+/// them.
 struct Workplace(TempDir);
 
 const AUTOENCODER: &str = r#"
@@ -134,7 +135,7 @@ impl Workplace {
         assert!(message.contains(needle), "{arguments:?} should name {needle}: {message}");
     }
 
-    /// Starts training and waits until so many steps are in `losses.csv`.
+    /// Starts training and waits until `losses.csv` has this many steps.
     fn start(&self, arguments: &[&str], losses: &str, steps: usize) -> Child {
         let mut child = self.command(arguments).spawn().expect("the program starts");
         let written = || fs::read_to_string(self.path(losses)).map_or(0, |text| text.lines().count());
@@ -156,7 +157,7 @@ fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// Every kind of model, each from what the one before it left, and pictures of the result.
+/// Every kind of model, each trained from the result of the one before, and images of the result.
 #[test]
 fn models_are_trained_from_files_and_used() {
     let place = Workplace::new();
@@ -169,11 +170,11 @@ fn models_are_trained_from_files_and_used() {
         assert!(place.path("latent").join(file).is_file(), "{file} is missing");
     }
     place.succeeds(&["txt2img", "square 1", "--model", "latent/model", "--steps", "2", "--output", "square.png"]);
-    assert_eq!(image::open(place.path("square.png")).expect("a picture").width(), 16);
+    assert_eq!(image::open(place.path("square.png")).expect("an image").width(), 16);
     let labels = place.succeeds(&["classify", "data/1.png", "--labels", "square 1,square 2", "--model", "clip/model"]);
     assert!(labels.contains("square 2"), "{labels}");
 
-    // What was trained is a checkpoint to go on from, with its own table of configurations.
+    // The trained model is a checkpoint for fine-tuning, with its own configurations.
     let tuned = LATENT.split("[unet]").next().expect("it begins").replace(
         "autoencoder = \"autoencoder/model\", text_encoder = \"clip/model\"",
         "checkpoint = \"latent/model\", freeze_text_encoder = true",
@@ -193,7 +194,8 @@ fn models_are_trained_from_files_and_used() {
     assert!(psnr.contains("dB PSNR"), "{psnr}");
 }
 
-/// A UNet that diffusers wrote and pyrograph tuned has the tensors that diffusers expects, down to SD 1's 1x1 convolutions.
+/// A UNet that diffusers wrote and pyrograph fine-tuned has the tensors that diffusers expects, including SD 1's 1x1
+/// convolutions.
 #[test]
 fn a_tuned_checkpoint_keeps_its_layout() {
     let place = Workplace::new();
@@ -217,7 +219,7 @@ fn layout(file: &Path) -> Vec<(String, Vec<usize>)> {
     layout
 }
 
-/// Interrupted and resumed, a run takes the steps of one that was never stopped.
+/// A run that is interrupted and resumed takes the same steps as one that was not.
 #[test]
 fn an_interrupted_run_goes_on_as_if_it_had_not_stopped() {
     let place = Workplace::new();
@@ -238,7 +240,7 @@ fn an_interrupted_run_goes_on_as_if_it_had_not_stopped() {
     assert_eq!(weights("whole"), weights("autoencoder"));
 }
 
-/// However a run is killed, what it saved before is whole; it saves after each step, so that kills fall into savings.
+/// Whenever a run is killed, its last checkpoint is complete. The run saves after each step, so kills often hit a save.
 #[test]
 fn a_killed_run_loses_no_checkpoint() {
     let place = Workplace::new();
@@ -253,7 +255,7 @@ fn a_killed_run_loses_no_checkpoint() {
     }
 }
 
-/// A limit on the size of files stands for a full disk.
+/// A limit on the size of files acts like a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_named_and_the_checkpoint_stays() {

@@ -1,4 +1,5 @@
-//! Compares the text tower with a real OpenCLIP block; `tests/reference/clip.py --resblock` writes the file it is given.
+//! Compares the text tower with a real OpenCLIP block. The argument is a file that `tests/reference/clip.py --resblock`
+//! writes.
 
 use std::error::Error;
 

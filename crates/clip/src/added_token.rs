@@ -1,4 +1,4 @@
-//! Tokens that are found in a text before the rest of it is spelled.
+//! Tokens that are matched in a text before the rest of it is tokenized.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,38 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// A token that stands for itself wherever a text has it, as textual inversion and fine-tuning add them. Of two that fit at
-/// one place the longer counts.
+/// A token that matches its own text anywhere, such as the tokens that textual inversion and fine-tuning add. If two
+/// match at the same position, the longer one is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AddedToken {
     /// Its text.
     pub content: String,
-    /// Whether it is found between words only, and not as a part of one.
+    /// Whether it matches only whole words.
     pub single_word: bool,
-    /// Whether the white space to its left belongs to it.
+    /// Whether it includes the white space to its left.
     pub lstrip: bool,
-    /// Whether the white space to its right belongs to it.
+    /// Whether it includes the white space to its right.
     pub rstrip: bool,
-    /// Whether it is looked for after the text was normalised, so that capitals make no difference.
+    /// Whether it is matched after the text was normalised; upper and lower case are then equal.
     pub normalized: bool,
-    /// Whether it is left out when tokens are turned into text.
+    /// Whether it is left out when tokens are converted to text.
     pub special: bool,
 }
 
 impl AddedToken {
-    /// A token that marks a place in the text, such as its end; found as it is written.
+    /// A token that marks a position in the text, such as its end. It is matched in the original text.
     pub fn special(content: impl Into<String>) -> Self {
         let [single_word, lstrip, rstrip, normalized] = [false; 4];
         Self { content: content.into(), single_word, lstrip, rstrip, normalized, special: true }
     }
 
-    /// A word of a user's own, in small or capital letters.
+    /// A user-defined word, in upper or lower case.
     pub fn word(content: impl Into<String>) -> Self {
         Self { normalized: true, special: false, ..Self::special(content) }
     }
 
-    /// The same, looked for in the normalised text or not.
+    /// The same token, matched in the normalised text or in the original text.
     #[must_use]
     pub fn with_normalized(self, normalized: bool) -> Self {
         Self { normalized, ..self }
@@ -52,7 +52,8 @@ impl From<AddedToken> for tokenizers::AddedToken {
     }
 }
 
-/// A token as files write it: its text, or an object. What an object leaves out is as in transformers' `AddedToken`.
+/// A token in a file: its text, or an object. Missing fields of an object have the defaults of transformers'
+/// `AddedToken`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -70,7 +71,7 @@ enum Written {
     },
 }
 
-/// Reads a token, which is `special` where the file does not say; `None` where it is none.
+/// Reads a token; `None` if it is not a token. `special` is the default where the file does not state it.
 pub(crate) fn read_token(value: &Value, special: bool) -> Option<AddedToken> {
     let token = match Written::deserialize(value).ok()? {
         Written::Text(content) => AddedToken::special(content),
@@ -96,7 +97,7 @@ pub(crate) fn read_list(file: &'static str, value: &Value) -> Result<BTreeMap<u3
     entries.map(|entry| pair(entry).ok_or_else(|| wrong(file, "added_tokens", entry))).collect()
 }
 
-/// `added_tokens.json`: texts to ids. Those of `special` tokens are found as they are written.
+/// `added_tokens.json`: texts to ids. Tokens in `special` are matched in the original text.
 pub(crate) fn read_ids(
     file: &'static str,
     value: &Value,

@@ -8,9 +8,9 @@ use crate::{ClipModel, ClipTextConfig, ClipVisionConfig, Error};
 
 const FILE: &str = "config.json";
 
-/// The sizes of a CLIP with both towers, `config.json` as transformers writes it.
+/// The sizes of a CLIP model with both towers: `config.json` of transformers.
 ///
-/// Absent fields have the defaults of transformers' `CLIPConfig`; fields that are not listed are ignored.
+/// Missing fields have the defaults of transformers' `CLIPConfig`; fields that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ClipConfig {
@@ -18,9 +18,9 @@ pub struct ClipConfig {
     pub text_config: ClipTextConfig,
     /// The image tower.
     pub vision_config: ClipVisionConfig,
-    /// Width of the space that texts and pictures share. Default 512.
+    /// Width of the embedding space of texts and images. Default 512.
     pub projection_dim: usize,
-    /// Logarithm of what similarities are multiplied by before training. Default 2.6592, the logarithm of 1 / 0.07.
+    /// Logarithm of the initial factor of the similarities in training. Default 2.6592, the logarithm of 1 / 0.07.
     pub logit_scale_init_value: f64,
 }
 
@@ -39,14 +39,14 @@ impl ClipConfig {
     /// Reads and validates the contents of `config.json`.
     ///
     /// # Errors
-    /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
+    /// When it is not JSON, a field has the wrong type, or [`Self::validate`] returns an error.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
         let config: Self = parse(FILE, config_json)?;
         config.validate()?;
         Ok(config)
     }
 
-    /// Checks that a model of these sizes can exist.
+    /// Checks that a model of these sizes can be built.
     ///
     /// # Errors
     /// Names the first field that is out of range, and its range.
@@ -61,8 +61,8 @@ impl ClipConfig {
         Ok(())
     }
 
-    /// A CLIP whose parameters take their random values when they are first used, so that a model which is loaded never
-    /// makes them.
+    /// A model with random parameters. They are computed when they are first used, so loading a model does not compute
+    /// them.
     pub fn init(&self, device: &Device) -> ClipModel {
         let scale = Initializer::Constant { value: self.logit_scale_init_value };
         ClipModel {

@@ -5,16 +5,16 @@ use pyrograph_kernels::linear;
 
 use crate::{ClipTextModel, ClipVisionModel};
 
-/// CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)), `CLIPModel` of transformers: two towers, each with a
-/// projection into a space in which a picture lies near the texts that describe it; made by
-/// [`ClipConfig::init`](crate::ClipConfig::init).
+/// CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)), `CLIPModel` of transformers. Its two towers have
+/// projections into one embedding space, in which an image is close to the texts that describe it.
+/// [`ClipConfig::init`](crate::ClipConfig::init) makes it.
 #[derive(Module, Debug)]
 pub struct ClipModel {
     pub(crate) text_model: ClipTextModel,
     pub(crate) vision_model: ClipVisionModel,
     pub(crate) text_projection: Linear,
     pub(crate) visual_projection: Linear,
-    /// The logarithm of what similarities are multiplied by, `[1]`; a tensor without dimensions in files.
+    /// The logarithm of the factor of the similarities, `[1]`; a scalar in files.
     pub logit_scale: Param<Tensor<1>>,
 }
 
@@ -25,10 +25,10 @@ impl ClipModel {
         Self { text_model: self.text_model.with_token_table_on(device), ..self }
     }
 
-    /// Pictures in the shared space, not normalised, as transformers' `get_image_features`.
+    /// Embeddings of images, not normalised: transformers' `get_image_features`.
     ///
     /// # Shapes
-    /// - `images`: `[batch, channels, image_size, image_size]`, normalised as the checkpoint asks for
+    /// - `images`: `[batch, channels, image_size, image_size]`, normalised as the checkpoint requires
     /// - output: `[batch, projection_dim]`
     ///
     /// # Panics
@@ -37,8 +37,8 @@ impl ClipModel {
         linear(self.vision_model.forward(images), &self.visual_projection)
     }
 
-    /// Texts in the shared space, not normalised, as transformers' `get_text_features`: one row for each prompt that
-    /// [`Tokenizer::encode`](crate::Tokenizer::encode) turned into ids.
+    /// Embeddings of texts, not normalised: transformers' `get_text_features`. There is one row for each prompt that
+    /// [`Tokenizer::encode`](crate::Tokenizer::encode) converted to ids.
     ///
     /// # Shapes
     /// `[batch, projection_dim]`
@@ -49,19 +49,19 @@ impl ClipModel {
         linear(self.text_model.forward(ids, 0).pooled_output, &self.text_projection)
     }
 
-    /// How well each picture goes with each text: their [`cosine_similarity`] times `exp(logit_scale)`. A softmax over a
-    /// row gives the probabilities of the texts, transformers' `logits_per_image`.
+    /// The similarity of each image and each text: their [`cosine_similarity`] times `exp(logit_scale)`, transformers'
+    /// `logits_per_image`. A softmax over a row gives the probabilities of the texts.
     ///
     /// # Shapes
-    /// - `images`: `[pictures, projection_dim]`, of any length
+    /// - `images`: `[images, projection_dim]`, of any length
     /// - `texts`: `[texts, projection_dim]`, of any length
-    /// - output: `[pictures, texts]`
+    /// - output: `[images, texts]`
     pub fn similarity(&self, images: Tensor<2>, texts: Tensor<2>) -> Tensor<2> {
         cosine_similarity(images, texts) * self.logit_scale.val().exp().reshape([1, 1])
     }
 }
 
-/// The cosine of the angle between each picture and each text.
+/// The cosine of the angle between each image and each text.
 ///
 /// # Shapes
 /// As [`ClipModel::similarity`].
@@ -69,7 +69,7 @@ pub fn cosine_similarity(images: Tensor<2>, texts: Tensor<2>) -> Tensor<2> {
     unit(images).matmul(unit(texts).transpose())
 }
 
-/// Rows of length one.
+/// Normalises rows to length one.
 fn unit(x: Tensor<2>) -> Tensor<2> {
     let length = x.clone().square().sum_dim(1).sqrt(); // [rows, 1]
     x / length

@@ -6,7 +6,7 @@ use pyrograph_kernels::{LayerNorm, Mask, attention, gelu, layer_norm, linear, li
 use crate::HiddenAct;
 use crate::encoder_config::EncoderConfig;
 
-/// The stack of transformer blocks, the same in both towers but for the mask.
+/// The stack of transformer blocks. Both towers have the same except for the mask.
 #[derive(Module, Debug)]
 pub(crate) struct Encoder {
     layers: Vec<EncoderLayer>,
@@ -102,7 +102,7 @@ fn merge_heads(x: Tensor<4>) -> Tensor<3> {
     x.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim])
 }
 
-/// Two linear layers with the model's activation between.
+/// Two linear layers with the activation between them.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,

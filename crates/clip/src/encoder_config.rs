@@ -17,7 +17,7 @@ pub enum HiddenAct {
     Gelu,
 }
 
-/// What the blocks of both towers are made from; the configuration of either gives it.
+/// The sizes of the transformer blocks in both towers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncoderConfig {
     pub(crate) hidden_size: usize,
@@ -26,13 +26,13 @@ pub(crate) struct EncoderConfig {
     pub(crate) num_attention_heads: usize,
     pub(crate) hidden_act: HiddenAct,
     pub(crate) layer_norm_eps: f64,
-    /// Text is read in one direction, a picture in all.
+    /// The text tower is causal, the image tower is not.
     pub(crate) mask: Mask,
 }
 
 impl EncoderConfig {
-    /// Checks that blocks of these sizes can exist. The bounds are far above any published model, and keep every tensor's
-    /// size within 64 bits.
+    /// Checks that blocks of these sizes can be built. The limits are far above any published model, and keep the size
+    /// of every tensor within 64 bits.
     pub(crate) fn validate(&self, file: &'static str) -> Result<(), Error> {
         in_range(file, "hidden_size", self.hidden_size, 1..=1 << 16)?;
         in_range(file, "intermediate_size", self.intermediate_size, 1..=1 << 20)?;
@@ -53,7 +53,7 @@ impl EncoderConfig {
         LayerNorm::new(self.hidden_size, self.layer_norm_eps, device)
     }
 
-    /// A table of `rows`, small as CLIP's are in the beginning.
+    /// A table of `rows` rows with small values, CLIP's initialisation.
     pub(crate) fn init_embedding(&self, rows: usize, device: &Device) -> Embedding {
         EmbeddingConfig::new(rows, self.hidden_size).with_initializer(SMALL).init(device)
     }

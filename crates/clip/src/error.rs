@@ -1,16 +1,16 @@
 use serde::de::DeserializeOwned;
 use tokenizers::Error as BpeError;
 
-/// What is wrong with a tokenizer's files, a text tower's configuration or a prompt.
+/// An error in a tokenizer's files, in a configuration, or in a prompt.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tokenizer file or `config.json` is not the JSON it should be.
+    /// A tokenizer file or `config.json` is not JSON of the expected form.
     #[error("{file}: {cause}")]
     Json {
         /// The name that diffusers gives the file.
         file: &'static str,
-        /// What the parser met, with line and column.
+        /// The parser's error, with line and column.
         cause: serde_json::Error,
     },
     /// A line of the merges is not two tokens whose concatenation is a token.
@@ -20,7 +20,7 @@ pub enum Error {
         line: usize,
         /// The line.
         text: String,
-        /// What would be right.
+        /// The correct form.
         reason: &'static str,
     },
     /// A special token has no id in the vocabulary.
@@ -33,30 +33,30 @@ pub enum Error {
         /// Tokens in the vocabulary.
         size: usize,
     },
-    /// A field of a configuration is outside what a model can have.
+    /// A field of a configuration is out of range.
     #[error("{file}: {field} is {value}, {expected}")]
     Field {
         /// The name that diffusers gives the file.
         file: &'static str,
         /// The field's name in that file.
         field: &'static str,
-        /// What the file says.
+        /// Its value in the file.
         value: String,
-        /// What would be right.
+        /// The values that are possible.
         expected: String,
     },
     /// The shipped merges could not be unpacked.
     #[error("the CLIP vocabulary inside the program: {cause}")]
     Shipped {
-        /// What the decompression met.
+        /// The error of the decompression.
         cause: std::io::Error,
     },
-    /// The BPE library refused a text or a vocabulary.
+    /// The BPE library returned an error for a text or a vocabulary.
     #[error("tokenizer: {0}")]
     Bpe(BpeError),
 }
 
-/// A configuration; an error names the path of the key at fault.
+/// Reads a configuration; an error names the path of the key.
 pub(crate) fn parse<T: DeserializeOwned>(file: &'static str, json: &str) -> Result<T, Error> {
     let parsed = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json));
     parsed.map_err(|error| Error::Json { file, cause: serde::de::Error::custom(error) })

@@ -1,8 +1,8 @@
 //! CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)) for pyrograph: the BPE tokenizer and the two towers.
 //!
-//! [`Tokenizer`] turns a prompt into ids, [`ClipTextModel`] turns ids into the hidden states that condition the UNet.
-//! [`ClipVisionModel`] reads pictures, and [`ClipModel`] says how well pictures and texts go together. None reads a file:
-//! they are given contents, and tensors by name.
+//! [`Tokenizer`] converts a prompt to ids, and [`ClipTextModel`] converts ids to the hidden states that condition the
+//! UNet. [`ClipVisionModel`] encodes images, and [`ClipModel`] computes how well images and texts match. None of them
+//! reads files: the caller passes contents, and tensors by name.
 
 mod added_token;
 mod clip_config;

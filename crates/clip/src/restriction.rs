@@ -3,15 +3,16 @@ use std::collections::{BTreeSet, HashMap};
 use crate::vocabulary::{SPECIAL, byte_symbols};
 use crate::{Error, Tokenizer, TokenizerConfig, Vocabulary};
 
-/// Marks the last symbol of a word.
+/// The mark of a word's last symbol.
 const END: &str = "</w>";
 
 impl Vocabulary {
-    /// The same with those merges alone that the words of `texts` need. These words are spelled as before, all others in
-    /// smaller pieces, down to bytes. A model of few words needs no rows for the forty thousand others.
+    /// Reduces the vocabulary to the merges that the words of `texts` need. These words keep their tokens; all others
+    /// are split into smaller tokens, down to bytes. A model of few words does not need rows for the forty thousand
+    /// other tokens.
     ///
     /// # Errors
-    /// When the BPE library gives up on a text, which none is known to cause.
+    /// When the BPE library fails on a text. No such text is known.
     pub fn restricted_to<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let tokenizer = Tokenizer::new(self.clone(), &TokenizerConfig::default())?;
         let mut words = BTreeSet::new();
@@ -37,7 +38,8 @@ impl Vocabulary {
     }
 }
 
-/// Byte-pair encoding of one word, `hello</w>`: joins the pair of the lowest rank until there is none, and notes the ranks.
+/// Byte-pair encoding of one word, `hello</w>`: merges the pair with the lowest rank until none is left, and records
+/// the ranks.
 fn spell(word: &str, ranks: &HashMap<(&str, &str), usize>, used: &mut BTreeSet<usize>) {
     let letters = word.strip_suffix(END).unwrap_or(word);
     let mut symbols: Vec<String> = letters.chars().map(String::from).collect();
@@ -62,7 +64,7 @@ fn spell(word: &str, ranks: &HashMap<(&str, &str), usize>, used: &mut BTreeSet<u
 mod tests {
     use super::*;
 
-    /// The words are spelled by tokens of the same text, and strange ones can still be spelled.
+    /// The words keep their tokens, and other words can still be encoded.
     #[test]
     fn a_restricted_vocabulary_spells_its_words_as_before() {
         let texts = ["a red apple on a blue background, flat style", "two soccer balls, it's 3d", "ümläute"];

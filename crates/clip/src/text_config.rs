@@ -8,9 +8,9 @@ use crate::error::parse;
 use crate::text_model::{ClipTextEmbeddings, ClipTextModel};
 use crate::{Error, HiddenAct};
 
-/// The sizes of a text tower, `text_encoder/config.json` of diffusers folders.
+/// The sizes of a text tower: `text_encoder/config.json` of diffusers folders.
 ///
-/// Absent fields have the defaults of transformers' `CLIPTextConfig`; fields that are not listed are ignored.
+/// Missing fields have the defaults of transformers' `CLIPTextConfig`; fields that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ClipTextConfig {
@@ -30,10 +30,10 @@ pub struct ClipTextConfig {
     pub hidden_act: HiddenAct,
     /// Added to the variance in layer normalisation. Default 1e-5.
     pub layer_norm_eps: f64,
-    /// The token whose hidden state is the pooled output. 2 means the largest id of the prompt: files written before
-    /// transformers 4.31 say 2 although their tokenizer has 49407. Default 49407.
+    /// The token whose hidden state is the pooled output. 2 means the largest id of the prompt, because files written
+    /// before transformers 4.31 say 2 although their tokenizer has 49407. Default 49407.
     pub eos_token_id: u32,
-    /// Width of the space that text and images share; Stable Diffusion does not enter it. Default 512.
+    /// Width of the embedding space of texts and images, which Stable Diffusion does not use. Default 512.
     pub projection_dim: Option<usize>,
 }
 
@@ -58,15 +58,15 @@ impl ClipTextConfig {
     /// Reads and validates the contents of `config.json`.
     ///
     /// # Errors
-    /// When it is not JSON, a field has another type than it should, or [`Self::validate`] objects.
+    /// When it is not JSON, a field has the wrong type, or [`Self::validate`] returns an error.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
         let config: Self = parse("text_encoder/config.json", config_json)?;
         config.validate()?;
         Ok(config)
     }
 
-    /// Checks that a model of these sizes can exist. The bounds are far above any published model, and keep every
-    /// tensor's size within 64 bits.
+    /// Checks that a model of these sizes can be built. The limits are far above any published model, and keep the size
+    /// of every tensor within 64 bits.
     ///
     /// # Errors
     /// Names the first field that is out of range, and its range.
@@ -74,15 +74,15 @@ impl ClipTextConfig {
         self.validate_in("text_encoder/config.json")
     }
 
-    /// The same for the configuration in another file.
+    /// Like [`validate`](Self::validate), for a configuration in another file.
     pub(crate) fn validate_in(&self, file: &'static str) -> Result<(), Error> {
         in_range(file, "vocab_size", self.vocab_size, 1..=1 << 24)?;
         in_range(file, "max_position_embeddings", self.max_position_embeddings, 2..=1 << 16)?;
         self.encoder().validate(file)
     }
 
-    /// A text tower whose parameters take their random values when they are first used, so that a model which is
-    /// loaded never makes them.
+    /// A text tower with random parameters. They are computed when they are first used, so loading a model does not
+    /// compute them.
     pub fn init(&self, device: &Device) -> ClipTextModel {
         let encoder = self.encoder();
         ClipTextModel {

@@ -5,8 +5,8 @@ use pyrograph_kernels::{LayerNorm, layer_norm};
 
 use crate::encoder::Encoder;
 
-/// CLIP's text tower ([Radford et al.](https://arxiv.org/abs/2103.00020)), `CLIPTextModel` of transformers; made by
-/// [`ClipTextConfig::init`](crate::ClipTextConfig::init).
+/// CLIP's text tower ([Radford et al.](https://arxiv.org/abs/2103.00020)), `CLIPTextModel` of transformers.
+/// [`ClipTextConfig::init`](crate::ClipTextConfig::init) makes it.
 ///
 /// Its parameters have the names of the checkpoint without the leading `text_model.`.
 #[derive(Module, Debug)]
@@ -17,7 +17,7 @@ pub struct ClipTextModel {
     pub(crate) eos_token_id: u32,
 }
 
-/// What a text tower says about a batch of prompts.
+/// The output of a text tower for a batch of prompts.
 #[derive(Clone, Debug)]
 pub struct ClipTextOutput {
     /// The state of every token after the final norm, `[batch, tokens, width]`: the UNet's `encoder_hidden_states`.
@@ -27,24 +27,25 @@ pub struct ClipTextOutput {
 }
 
 impl ClipTextModel {
-    /// Keeps the token table on another device than the layers, the CPU for example; call it before loading.
+    /// Keeps the token table on another device than the layers, such as the CPU. Call it before loading.
     ///
-    /// In float32 the table of Stable Diffusion 1 has 152 MB. WebGPU shows a shader 128 MiB at once by default, and a
-    /// prompt needs 77 of its 49,408 rows.
+    /// In float32, the table of Stable Diffusion 1 has 152 MB. WebGPU binds at most 128 MiB to a shader by default, and
+    /// a prompt needs only 77 of its 49,408 rows.
     #[must_use]
     pub fn with_token_table_on(mut self, device: &Device) -> Self {
         self.embeddings.token_embedding = self.embeddings.token_embedding.to_device(device);
         self
     }
 
-    /// Runs the tower on prompts that [`Tokenizer::encode`](crate::Tokenizer::encode) turned into ids, all equally long.
+    /// Runs the tower on prompts that [`Tokenizer::encode`](crate::Tokenizer::encode) converted to ids, all of the same
+    /// length.
     ///
-    /// `clip_skip` leaves out that many of the last blocks before the final norm, as in diffusers: 0 none, 1 the last.
-    /// The pooled output always comes from the last block.
+    /// `clip_skip` is the number of last blocks to skip before the final norm, as in diffusers: 0 skips none, 1 the
+    /// last. The pooled output is always that of the last block.
     ///
     /// # Panics
-    /// When the prompts differ in length, are longer than `max_position_embeddings`, have an id outside the vocabulary,
-    /// or when `clip_skip` is larger than the number of blocks.
+    /// When the prompts differ in length, are longer than `max_position_embeddings`, have an id outside of the
+    /// vocabulary, or when `clip_skip` is larger than the number of blocks.
     pub fn forward(&self, ids: &[Vec<u32>], clip_skip: usize) -> ClipTextOutput {
         let hidden_states = self.encoder.forward(self.embeddings.forward(ids));
         let last = hidden_states.len() - 1;
@@ -56,8 +57,8 @@ impl ClipTextModel {
         }
     }
 
-    /// The first EOS token of each prompt, or its first largest id where the file has the wrong EOS id 2; the first token
-    /// where there is no EOS.
+    /// The position of the first EOS token of each prompt. Where the file has the wrong EOS id 2, the position of the
+    /// first largest id; without an EOS, the first position.
     fn pooled_positions(&self, ids: &[Vec<u32>]) -> Vec<usize> {
         let position = |ids: &Vec<u32>| {
             let eos = if self.eos_token_id == 2 { ids.iter().max().copied() } else { Some(self.eos_token_id) };
@@ -77,7 +78,7 @@ fn pick_tokens(x: Tensor<3>, positions: &[usize]) -> Tensor<3> {
     Tensor::cat(positions.iter().enumerate().map(pick).collect(), 0)
 }
 
-/// The sum of a token's and its position's embedding.
+/// The sum of token embedding and position embedding.
 #[derive(Module, Debug)]
 pub(crate) struct ClipTextEmbeddings {
     pub(crate) token_embedding: Embedding,
@@ -91,7 +92,7 @@ impl ClipTextEmbeddings {
         tokens.to_device(&positions.device()) + positions.unsqueeze()
     }
 
-    /// On the device of the token table, which need not be that of the layers.
+    /// Ids on the device of the token table, which may differ from that of the layers.
     fn ids_tensor(&self, ids: &[Vec<u32>]) -> Tensor<2, Int> {
         let [vocab_size, _] = self.token_embedding.weight.shape().dims();
         let [max_positions, _] = self.position_embedding.weight.shape().dims();

@@ -10,11 +10,11 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use crate::vocabulary::Vocabulary;
 use crate::{AddedToken, Error, TokenizerConfig};
 
-/// Words, contractions, single digits and runs of anything else; white space parts them and disappears.
+/// Words, contractions, single digits, and sequences of other characters. White space separates them and is removed.
 const WORDS: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
-/// CLIP's lower-cased byte-level BPE ([Radford et al.](https://arxiv.org/abs/2103.00020)), which gives the ids that
-/// `CLIPTokenizer` of transformers gives.
+/// CLIP's lower-case byte-level BPE ([Radford et al.](https://arxiv.org/abs/2103.00020)). It gives the same ids as
+/// `CLIPTokenizer` of transformers.
 #[derive(Clone)]
 pub struct Tokenizer {
     bpe: tokenizers::Tokenizer,
@@ -25,17 +25,17 @@ pub struct Tokenizer {
     vocab_size: usize,
 }
 
-/// A prompt as the text tower reads it.
+/// The tokens of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
     /// BOS, the prompt's tokens, EOS, padding: always the tokenizer's full length.
     pub ids: Vec<u32>,
-    /// The end of the prompt, in its own words, when it did not fit.
+    /// The end of the prompt, as it was written, if the prompt was too long.
     pub dropped: Option<String>,
 }
 
 impl Tokenizer {
-    /// The vocabulary of every published CLIP, for checkpoints that bring none.
+    /// A tokenizer with the vocabulary of every published CLIP, for checkpoints without one.
     ///
     /// # Errors
     /// When a special token of `config` is not in the vocabulary.
@@ -51,8 +51,8 @@ impl Tokenizer {
         Self::new(Vocabulary::from_files(vocab_json, merges_txt)?, config)
     }
 
-    /// From the contents of `tokenizer.json`, of which the vocabulary and the merges are read; its added tokens are a part of
-    /// `config`. transformers reads no more of it.
+    /// From the vocabulary and the merges in the contents of `tokenizer.json`. Its added tokens belong to `config`.
+    /// transformers reads nothing else of it.
     ///
     /// # Errors
     /// As [`Self::from_files`].
@@ -60,7 +60,7 @@ impl Tokenizer {
         Self::new(Vocabulary::from_tokenizer_json(tokenizer_json)?, config)
     }
 
-    /// From tokens and merges, to which those of `config` are added.
+    /// From a vocabulary with merges, to which the tokens of `config` are added.
     ///
     /// # Errors
     /// When a special token of `config` is not in the vocabulary.
@@ -80,7 +80,7 @@ impl Tokenizer {
         Ok(Self { bpe, bos, eos, pad, max_length: config.model_max_length.max(2), vocab_size })
     }
 
-    /// The tokens of a text in letters, without BOS and EOS.
+    /// The tokens of a text as strings, without BOS and EOS.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -88,10 +88,10 @@ impl Tokenizer {
         Ok(self.bpe.encode(text, false).map_err(Error::Bpe)?.get_tokens().to_vec())
     }
 
-    /// Encodes one prompt. Of a prompt that is too long the first `model_max_length - 2` tokens are kept.
+    /// Encodes one prompt. If the prompt is too long, its first `model_max_length - 2` tokens are kept.
     ///
     /// # Errors
-    /// When the BPE library gives up on the text, which no text is known to cause.
+    /// When the BPE library fails on the text. No such text is known.
     pub fn encode(&self, prompt: &str) -> Result<Encoding, Error> {
         let tokens = self.bpe.encode(prompt, false).map_err(Error::Bpe)?;
         let kept = tokens.len().min(self.max_length - 2);
@@ -104,7 +104,7 @@ impl Tokenizer {
         Ok(Encoding { ids, dropped })
     }
 
-    /// One more than the largest id, so at most the text tower's `vocab_size`.
+    /// The largest id plus one; at most the text tower's `vocab_size`.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for Tokenizer {
     }
 }
 
-/// The parts of transformers' `CLIPTokenizer`, in its order.
+/// The parts of transformers' `CLIPTokenizer`, in the same order.
 fn byte_pair_encoder(vocabulary: Vocabulary, config: &TokenizerConfig) -> tokenizers::Result<tokenizers::Tokenizer> {
     let model = BPE::builder()
         .vocab_and_merges(vocabulary.ids, vocabulary.merges)
@@ -137,7 +137,8 @@ fn byte_pair_encoder(vocabulary: Vocabulary, config: &TokenizerConfig) -> tokeni
     Ok(bpe)
 }
 
-/// `text` from byte `start`; offsets inside a character, where a token is a part of it, are moved to its beginning.
+/// `text` from byte `start`. An offset inside a character, where a token is a part of it, is moved to the beginning of
+/// the character.
 fn text_from(text: &str, start: usize) -> String {
     text[text.floor_char_boundary(start)..].trim().to_owned()
 }

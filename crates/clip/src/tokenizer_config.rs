@@ -5,34 +5,35 @@ use serde_json::Value;
 use crate::added_token::{read_decoder, read_ids, read_list, read_token, wrong};
 use crate::{AddedToken, Error};
 
-/// A length that no text tower has; transformers writes a larger one for a tokenizer without a limit.
+/// Longer than any text tower allows; transformers writes a larger number for a tokenizer without a limit.
 const LARGEST_LENGTH: u64 = 65_536;
 
 /// The file whose tokens are all special.
 const MAP: &str = "special_tokens_map.json";
 
-/// The length of a tokenizer, its special tokens, and those beside the vocabulary.
+/// The length of a tokenizer, its special tokens, and the tokens that are not in its vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenizerConfig {
-    /// Put before the prompt. Default `<|startoftext|>`.
+    /// The token before the prompt. Default `<|startoftext|>`.
     pub bos_token: AddedToken,
-    /// Put after the prompt. Default `<|endoftext|>`.
+    /// The token after the prompt. Default `<|endoftext|>`.
     pub eos_token: AddedToken,
-    /// Stands for what the vocabulary cannot spell. Default `<|endoftext|>`; CLIP's own vocabulary spells every byte.
+    /// The token for text outside of the vocabulary. Default `<|endoftext|>`; CLIP's own vocabulary covers every byte.
     pub unk_token: AddedToken,
-    /// Fills up to the full length. Default `<|endoftext|>` as in Stable Diffusion 1; Stable Diffusion 2 has `!`.
+    /// The token that pads to the full length. Default `<|endoftext|>` as in Stable Diffusion 1; Stable Diffusion 2
+    /// uses `!`.
     pub pad_token: AddedToken,
     /// Tokens of an encoding, BOS and EOS included. Default 77; at most the text tower's `max_position_embeddings`.
     pub model_max_length: usize,
-    /// Tokens that are found before the rest of a text is spelled, by their ids. Default: none but the special ones above.
+    /// Tokens by id that are matched before the rest of a text is tokenized. Default: only the special tokens above.
     pub added_tokens: BTreeMap<u32, AddedToken>,
-    /// Special tokens that mark something else. One that neither the vocabulary nor `added_tokens` knows gets the next id.
+    /// Further special tokens. A token that is neither in the vocabulary nor in `added_tokens` gets the next id.
     /// Default: none.
     pub extra_special_tokens: Vec<AddedToken>,
 }
 
-/// The contents of the files of a `tokenizer` folder that name tokens. Each may be absent.
+/// The contents of the files in a `tokenizer` folder that define tokens. Each is optional.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenFiles<'a> {
     /// `tokenizer_config.json`.
@@ -46,8 +47,8 @@ pub struct TokenFiles<'a> {
 }
 
 impl Default for TokenizerConfig {
-    /// As the files of Stable Diffusion 1 have it: the pad token is looked for as it is written, the others in the normalised
-    /// text, so that `<|ENDOFTEXT|>` is a special token unless it pads.
+    /// The defaults of Stable Diffusion 1: the pad token is matched in the original text, the others in the normalised
+    /// text. `<|ENDOFTEXT|>` is therefore a special token, unless it is the pad token.
     fn default() -> Self {
         let normalized = |content| AddedToken::special(content).with_normalized(true);
         Self {
@@ -63,13 +64,12 @@ impl Default for TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Reads the files as transformers does (`PreTrainedTokenizerBase._from_pretrained`). An `added_tokens_decoder` in
-    /// `tokenizer_config.json` says all, and the other files are not looked at; without it `special_tokens_map.json` overrides
-    /// the special tokens of `tokenizer_config.json`, and further tokens are those of `added_tokens.json` and
-    /// `tokenizer.json`.
+    /// Reads the files as transformers does (`PreTrainedTokenizerBase._from_pretrained`). If `tokenizer_config.json`
+    /// has an `added_tokens_decoder`, the other files are not read. Otherwise, `special_tokens_map.json` overrides the
+    /// special tokens of `tokenizer_config.json`, and `added_tokens.json` and `tokenizer.json` define further tokens.
     ///
     /// # Errors
-    /// When a file is not JSON or a field has another type or size than it should.
+    /// When a file is not JSON, or a field has the wrong type or size.
     pub fn from_files(files: &TokenFiles<'_>) -> Result<Self, Error> {
         let mut config = Self::default();
         let own = parse("tokenizer_config.json", files.tokenizer_config)?;
@@ -88,19 +88,20 @@ impl TokenizerConfig {
         Ok(config)
     }
 
-    /// The same with another pad token.
+    /// The same configuration with another pad token.
     #[must_use]
     pub fn with_pad_token(self, pad_token: &str) -> Self {
         Self { pad_token: AddedToken::special(pad_token), ..self }
     }
 
-    /// Those that have a role.
+    /// The tokens with a role.
     pub(crate) fn special_tokens(&self) -> impl Iterator<Item = &AddedToken> {
         let named = [&self.bos_token, &self.eos_token, &self.unk_token, &self.pad_token];
         named.into_iter().chain(&self.extra_special_tokens)
     }
 
-    /// All tokens that are found before the rest of a text is spelled. Of two with the same text the later counts.
+    /// All tokens that are matched before the rest of a text is tokenized. If two have the same text, the later one is
+    /// used.
     pub(crate) fn found_tokens(&self) -> impl Iterator<Item = &AddedToken> {
         let added = |token: &&AddedToken| self.added_tokens.values().any(|added| added.content == token.content);
         self.added_tokens.values().chain(self.special_tokens().filter(move |token| !added(token)))
@@ -122,12 +123,12 @@ impl TokenizerConfig {
     }
 }
 
-/// Null where there is no file.
+/// Null if there is no file.
 fn parse(file: &'static str, json: Option<&str>) -> Result<Value, Error> {
     json.map_or(Ok(Value::Null), |json| serde_json::from_str(json).map_err(|cause| Error::Json { file, cause }))
 }
 
-/// Null stands for "not said".
+/// Reads a special token; null leaves it unchanged.
 fn read_named(file: &'static str, json: &Value, field: &'static str, token: &mut AddedToken) -> Result<(), Error> {
     if !json[field].is_null() {
         let read = read_token(&json[field], file == MAP).ok_or_else(|| wrong(file, field, &json[field]))?;

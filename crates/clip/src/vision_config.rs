@@ -9,9 +9,9 @@ use crate::encoder_config::{EncoderConfig, SMALL, field_error, in_range};
 use crate::vision_model::{ClipVisionEmbeddings, ClipVisionModel};
 use crate::{Error, HiddenAct};
 
-/// The sizes of an image tower, `vision_config` in the `config.json` of a CLIP.
+/// The sizes of an image tower: `vision_config` in the `config.json` of a CLIP model.
 ///
-/// Absent fields have the defaults of transformers' `CLIPVisionConfig`; fields that are not listed are ignored.
+/// Missing fields have the defaults of transformers' `CLIPVisionConfig`; fields that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ClipVisionConfig {
@@ -23,11 +23,11 @@ pub struct ClipVisionConfig {
     pub num_hidden_layers: usize,
     /// Attention heads, a divisor of `hidden_size`. Default 12.
     pub num_attention_heads: usize,
-    /// Channels of a picture. Default 3.
+    /// Channels of an image. Default 3.
     pub num_channels: usize,
-    /// Width and height of a picture in pixels. Default 224.
+    /// Width and height of an image in pixels. Default 224.
     pub image_size: usize,
-    /// Width and height of a patch in pixels; what is left over at the right and below is not seen. Default 32.
+    /// Width and height of a patch in pixels. Remaining pixels at the right and at the bottom are ignored. Default 32.
     pub patch_size: usize,
     /// The MLP's activation. Default `quick_gelu`.
     pub hidden_act: HiddenAct,
@@ -52,7 +52,8 @@ impl Default for ClipVisionConfig {
 }
 
 impl ClipVisionConfig {
-    /// Checks that a model of these sizes can exist, as [`ClipTextConfig::validate`](crate::ClipTextConfig::validate).
+    /// Checks that a model of these sizes can be built, like
+    /// [`ClipTextConfig::validate`](crate::ClipTextConfig::validate).
     ///
     /// # Errors
     /// Names the first field that is out of range, and its range.
@@ -62,14 +63,14 @@ impl ClipVisionConfig {
         in_range(file, "image_size", self.image_size, 1..=1 << 14)?;
         in_range(file, "patch_size", self.patch_size, 1..=self.image_size)?;
         if self.patches() >= 1 << 16 {
-            let expected = format!("less than 65536 patches of a picture of {} pixels are possible", self.image_size);
+            let expected = format!("fewer than 65536 patches of an image of {} pixels are possible", self.image_size);
             return Err(field_error(file, "patch_size", self.patch_size, expected));
         }
         self.encoder().validate(file)
     }
 
-    /// An image tower whose parameters take their random values when they are first used, so that a model which is
-    /// loaded never makes them.
+    /// An image tower with random parameters. They are computed when they are first used, so loading a model does not
+    /// compute them.
     pub fn init(&self, device: &Device) -> ClipVisionModel {
         let encoder = self.encoder();
         let like_tokens = Initializer::Normal { mean: 0.0, std: (self.hidden_size as f64).powf(-0.5) };

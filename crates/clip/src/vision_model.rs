@@ -6,12 +6,12 @@ use pyrograph_kernels::{LayerNorm, conv2d, layer_norm};
 
 use crate::encoder::Encoder;
 
-/// CLIP's image tower, a vision transformer ([Dosovitskiy et al.](https://arxiv.org/abs/2010.11929)) with a norm before its
-/// blocks, `CLIPVisionModel` of transformers; made by [`ClipVisionConfig::init`](crate::ClipVisionConfig::init).
+/// CLIP's image tower, a vision transformer ([Dosovitskiy et al.](https://arxiv.org/abs/2010.11929)) with a norm before
+/// its blocks, `CLIPVisionModel` of transformers. [`ClipVisionConfig::init`](crate::ClipVisionConfig::init) makes it.
 #[derive(Module, Debug)]
 pub struct ClipVisionModel {
     pub(crate) embeddings: ClipVisionEmbeddings,
-    // The name has a typing error in every published checkpoint.
+    // Every published checkpoint has this misspelling.
     pub(crate) pre_layrnorm: LayerNorm,
     pub(crate) encoder: Encoder,
     pub(crate) post_layernorm: LayerNorm,
@@ -19,25 +19,25 @@ pub struct ClipVisionModel {
 }
 
 impl ClipVisionModel {
-    /// What the class token knows after the last block and the final norm, transformers' `pooler_output`.
+    /// The state of the class token after the last block and the final norm, transformers' `pooler_output`.
     ///
     /// # Shapes
-    /// - `images`: `[batch, channels, image_size, image_size]`, normalised as the checkpoint asks for
+    /// - `images`: `[batch, channels, image_size, image_size]`, normalised as the checkpoint requires
     /// - output: `[batch, width]`
     ///
     /// # Panics
-    /// When the pictures have another size.
+    /// When the images have another size.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let [_, _, height, width] = images.dims();
-        assert_eq!([height, width], [self.image_size; 2], "an image tower takes pictures of one size");
+        assert_eq!([height, width], [self.image_size; 2], "an image tower takes images of one size");
         let x = layer_norm(self.embeddings.forward(images), &self.pre_layrnorm); // [batch, 1 + patches, width]
-        let x = self.encoder.forward(x).pop().expect("the input comes first, so there is a last");
+        let x = self.encoder.forward(x).pop().expect("the outputs begin with the input");
         let class = x.narrow(1, 0, 1); // [batch, 1, width]
         layer_norm(class, &self.post_layernorm).squeeze_dim(1)
     }
 }
 
-/// The class token and a token for every patch, each with its position's embedding added.
+/// The class token and a token for every patch, each plus the embedding of its position.
 #[derive(Module, Debug)]
 pub(crate) struct ClipVisionEmbeddings {
     pub(crate) class_embedding: Param<Tensor<1>>,

@@ -11,10 +11,10 @@ use crate::{Error, TokenizerConfig};
 /// CLIP's merges, see `assets/README.md`.
 const SHIPPED: &[u8] = include_bytes!("../assets/merges.txt.gz");
 
-/// Before and after every text.
+/// The tokens before and after every text.
 pub(crate) const SPECIAL: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
 
-/// Tokens with their ids, and the pairs that byte-pair encoding joins, most frequent first.
+/// Tokens with their ids, and the pairs that byte-pair encoding merges, most frequent first.
 #[derive(Clone)]
 pub struct Vocabulary {
     pub(crate) ids: Vocab,
@@ -25,7 +25,7 @@ impl Vocabulary {
     /// The vocabulary of every published CLIP: 49,408 tokens.
     ///
     /// # Errors
-    /// When the shipped file cannot be unpacked, which no platform is known to cause.
+    /// When the shipped file cannot be decompressed. No platform is known where this happens.
     pub fn shipped() -> Result<Self, Error> {
         let mut text = String::new();
         GzDecoder::new(SHIPPED).read_to_string(&mut text).map_err(|cause| Error::Shipped { cause })?;
@@ -40,7 +40,7 @@ impl Vocabulary {
         Ok(Self { ids, merges })
     }
 
-    /// The contents of `vocab.json` (token to id) and `merges.txt` (two tokens a line).
+    /// From the contents of `vocab.json` (token to id) and `merges.txt` (two tokens per line).
     ///
     /// # Errors
     /// When a file is malformed, or a merge names unknown tokens.
@@ -51,7 +51,7 @@ impl Vocabulary {
         Ok(Self { ids, merges })
     }
 
-    /// The contents of `tokenizer.json`, the one file that transformers 5 writes.
+    /// From the contents of `tokenizer.json`, the only file that transformers 5 writes.
     ///
     /// # Errors
     /// As [`Self::from_files`].
@@ -64,7 +64,8 @@ impl Vocabulary {
         Ok(Self { ids, merges })
     }
 
-    /// Adds the tokens of `config`, which no merge makes: those with an id of their own, then the others with the next ids.
+    /// Adds the tokens of `config`, which no merge produces: first those with an id of their own, then the others with
+    /// the next ids.
     pub(crate) fn add(&mut self, config: &TokenizerConfig) {
         for (&id, token) in &config.added_tokens {
             self.ids.entry(token.content.clone()).or_insert(id);
@@ -80,7 +81,7 @@ impl Vocabulary {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -105,14 +106,14 @@ impl fmt::Debug for Vocabulary {
     }
 }
 
-/// A character for every byte, in the order of their ids: printable bytes stand for themselves and come first, the
-/// others are moved above Latin-1 (Radford et al., "Language Models are Unsupervised Multitask Learners").
+/// A character for every byte, in the order of their ids. Printable bytes come first and stand for themselves; the
+/// others are mapped above Latin-1 (Radford et al., "Language Models are Unsupervised Multitask Learners").
 pub(crate) fn byte_symbols() -> impl Iterator<Item = char> {
     let moved = (0..256 - 188).filter_map(|index| char::from_u32(256 + index));
     ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ').chain(moved)
 }
 
-/// The BPE library trusts merges, and panics where they make a token longer than the vocabulary's longest.
+/// The BPE library trusts the merges, and panics if they produce a token longer than the longest of the vocabulary.
 fn parse_merge(line: usize, text: &str, ids: &Vocab) -> Result<(String, String), Error> {
     let fail = |reason| Error::Merge { line, text: text.chars().take(80).collect(), reason };
     let (left, right) = text.split_once(' ').ok_or_else(|| fail("two tokens with a space between are expected"))?;
@@ -159,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    /// The digest that `tests/reference/clip.py` takes of the published `vocab.json`.
+    /// The digest that `tests/reference/clip.py` computes of the published `vocab.json`.
     #[test]
     fn the_shipped_vocabulary_is_the_published_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/clip_tokens.json");

@@ -1,4 +1,4 @@
-//! Tokens beside the vocabulary against `CLIPTokenizer` of transformers, see `tests/reference/added_tokens.py`.
+//! Added tokens, compared with `CLIPTokenizer` of transformers; see `tests/reference/added_tokens.py`.
 
 use pyrograph_clip::{AddedToken, Error, TokenFiles, Tokenizer, TokenizerConfig, Vocabulary};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ struct Case {
     ids: Vec<Vec<u32>>,
 }
 
-/// The tokenizer of a folder with these files and CLIP's own vocabulary.
+/// The tokenizer from these files and CLIP's own vocabulary.
 fn open(files: &Value) -> Result<Tokenizer, Error> {
     let text = |name: &str| files.get(name).map(Value::to_string);
     let (vocab, merges) = Vocabulary::shipped()?.to_files();
@@ -52,7 +52,7 @@ fn added_tokens_are_found_as_in_transformers() {
     }
 }
 
-/// An id is what the file says, even where those before it are free.
+/// A token has the id in the file, even if the ids before it are unused.
 #[test]
 fn ids_may_leave_gaps() {
     let tokenizer = open(&json!({"added_tokens.json": {"<far>": 50_000}})).unwrap();

@@ -1,4 +1,4 @@
-//! The tokenizer against `CLIPTokenizer` of transformers, see `tests/reference/clip.py`.
+//! The tokenizer, compared with `CLIPTokenizer` of transformers; see `tests/reference/clip.py`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -87,7 +87,7 @@ fn the_special_tokens_map_overrides_the_tokenizer_config() {
     assert_eq!(unlimited.unwrap(), TokenizerConfig::default());
 }
 
-/// The message of the error that `files` are refused with.
+/// The message of the error for these files.
 fn refusal(vocab: &str, merges: &str, pad_token: &str) -> String {
     let mut config = small(8);
     config.pad_token = AddedToken::special(pad_token);
@@ -110,7 +110,7 @@ fn bad_files_are_named() {
         "merges: line 3, \"ab</w>\": two tokens with a space between are expected"
     );
     assert_eq!(refusal(VOCAB, "a c", "!"), "merges: line 1, \"a c\": both tokens must be in the vocabulary");
-    // Joined they are longer than every token of the vocabulary.
+    // Merged, they are longer than every token of the vocabulary.
     let long = "<|startoftext|> <|endoftext|>";
     assert_eq!(
         refusal(VOCAB, long, "!"),
@@ -141,7 +141,7 @@ proptest! {
         prop_assert!(encoding.ids.iter().all(|&id| (id as usize) < CLIP.vocab_size()));
     }
 
-    /// Cutting a prompt off and encoding only what was kept gives the same ids.
+    /// Truncating a prompt and encoding only the kept part give the same ids.
     #[test]
     fn what_was_dropped_ends_the_text(words in prop::collection::vec("[a-zé!0-9]{1,9}", 60..120)) {
         let text = words.join(" ");
@@ -152,7 +152,7 @@ proptest! {
                 prop_assert!(text.ends_with(&dropped));
                 let kept = CLIP.encode(&text[..text.len() - dropped.len()]).unwrap();
                 let same = kept.ids.iter().zip(&encoding.ids).filter(|(left, right)| left == right).count();
-                prop_assert!(same >= 70, "only {} of 77 ids are the same", same); // a word cut in two is spelt anew
+                prop_assert!(same >= 70, "only {} of 77 ids are the same", same); // a word that is cut in two has other tokens
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The adapters that wgpu sees: the only place that names graphics APIs.
+//! Adapters of wgpu. Only this module names graphics APIs.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::{WgpuBackend, WgpuSetup, wgpu};
 use pyrograph_kernels::{AdapterCapabilities, experimental_features};
 
-/// An adapter that wgpu sees.
+/// An adapter of wgpu.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// The adapter's own name, by which [`device()`](crate::device()) finds it.
+    /// The adapter's name, by which [`device()`](crate::device()) selects it.
     pub name: String,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: &'static str,
@@ -17,9 +17,9 @@ pub struct Adapter {
     pub api: String,
     /// The driver and its version.
     pub driver: String,
-    /// What the adapter allows.
+    /// The limits of the adapter.
     pub limits: wgpu::Limits,
-    /// What the adapter can do beyond the minimum.
+    /// The optional features of the adapter.
     pub features: wgpu::Features,
     selector: DeviceKind,
     backend: WgpuBackend,
@@ -27,17 +27,17 @@ pub struct Adapter {
     adapter: wgpu::Adapter,
 }
 
-/// All adapters that Vulkan, Metal or DirectX 12 offer, the most powerful first.
+/// All adapters of Vulkan, Metal and DirectX 12, the most powerful first.
 pub fn adapters() -> Vec<Adapter> {
     pollster::block_on(adapters_async())
 }
 
-/// [`adapters`], where no thread may block. A browser offers one, through WebGPU, or none.
+/// [`adapters`] for threads that must not block. A browser has one adapter, through WebGPU, or none.
 pub async fn adapters_async() -> Vec<Adapter> {
     let apis = [wgpu::Backends::METAL, wgpu::Backends::DX12, wgpu::Backends::VULKAN, wgpu::Backends::BROWSER_WEBGPU];
     let apis = apis.into_iter().filter(|api| wgpu::Instance::enabled_backend_features().contains(*api));
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::PRIMARY, // without OpenGL, which would be started in vain
+        backends: wgpu::Backends::PRIMARY, // not OpenGL, which is not used
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let mut adapters = Vec::new();
@@ -77,7 +77,7 @@ impl Adapter {
             kind: kind(info.device_type),
             api: api.to_owned(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-            // Browsers may keep the name to themselves.
+            // Browsers may hide the name.
             name: if info.name.is_empty() { api.to_owned() } else { info.name },
             limits: adapter.limits(),
             features: adapter.features(),
@@ -88,12 +88,12 @@ impl Adapter {
         })
     }
 
-    /// The adapter's selector, by which burn knows it.
+    /// burn's key of the adapter.
     pub(crate) fn key(&self) -> String {
         format!("{:?} {:?}", self.backend, self.selector)
     }
 
-    /// Opens the adapter as burn does, with all limits and features. burn allows that once.
+    /// Opens the adapter as burn does, with all limits and features. burn allows this once.
     pub(crate) async fn open(&self) -> Result<(burn::tensor::Device, wgpu::Device), String> {
         let options =
             burn::tensor::Device::wgpu_options().device_kind(self.selector.clone()).graphics_api(self.backend);
@@ -110,8 +110,8 @@ impl Adapter {
         Ok(opened)
     }
 
-    /// Opens the adapter within `limits` and without matrix units. The other features stay, because burn asks the adapter for
-    /// them and not the device.
+    /// Opens the adapter within `limits` and without matrix units. The other features stay, because burn asks the
+    /// adapter and not the device for them.
     pub(crate) async fn open_within(
         &self,
         limits: wgpu::Limits,

@@ -1,4 +1,4 @@
-//! How well pictures and texts go together.
+//! Similarity of images and texts.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::readback::finite;
 use crate::text::{table_is_too_large, tokenizer};
 use crate::{Device, Error};
 
-/// CLIP ([Radford et al.](https://arxiv.org/abs/2103.00020)), loaded to a device in float32.
+/// A CLIP model ([Radford et al.](https://arxiv.org/abs/2103.00020)) on a device, in float32.
 #[derive(Debug)]
 pub struct Clip {
     model: ClipModel,
@@ -21,16 +21,16 @@ pub struct Clip {
     device: Device,
 }
 
-/// Texts that the model reads at once.
+/// Texts that are encoded at once.
 const BATCH: usize = 64;
 
 impl Clip {
-    /// Loads a folder as transformers writes it: `config.json`, `model.safetensors` or `pytorch_model.bin`, the
-    /// tokenizer's files, `preprocessor_config.json`. Without the last two it is CLIP's own vocabulary, and CLIP's own
-    /// mean and deviation of pictures.
+    /// Loads a folder in transformers' layout: `config.json`, `model.safetensors` or `pytorch_model.bin`, the files of
+    /// the tokenizer, `preprocessor_config.json`. The last two are optional; the defaults are CLIP's own vocabulary,
+    /// and the mean and standard deviation of CLIP's images.
     ///
     /// # Errors
-    /// When the folder cannot be read or describes something else than a CLIP with both towers.
+    /// When the folder cannot be read, or is not a CLIP model with both towers.
     pub fn from_path(folder: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
         Self::open(folder.as_ref(), device)
     }
@@ -46,7 +46,7 @@ impl Clip {
         let config = ClipConfig::from_json(&checkpoint.model.config.to_string()).map_err(wrong)?;
         let channels = config.vision_config.num_channels;
         if channels != 3 {
-            let problem = format!("num_channels is {channels}; images have 3");
+            let problem = format!("num_channels is {channels}; only 3 is supported");
             return Err(Error::Misfit { part: "vision_config", problem });
         }
         let processor = ImageProcessor::new(checkpoint.preprocessor_config.as_ref(), config.vision_config.image_size)?;
@@ -59,28 +59,28 @@ impl Clip {
         Ok(Self { model, tokenizer, processor, device: device.clone() })
     }
 
-    /// The probability of each label, in their order, given that one of them describes the picture. Labels are whole
-    /// texts: the model knows "a photo of a cat" better than "cat".
+    /// The probability of each label, in their order, given that one of them describes the image. Labels are whole
+    /// texts: "a photo of a cat" works better than "cat".
     ///
     /// # Errors
-    /// When there is no label, or what comes out is not finite.
+    /// When there is no label, or a result is not finite.
     pub fn classify<S: AsRef<str>>(&self, image: &RgbImage, labels: &[S]) -> Result<Vec<f64>, Error> {
         if labels.is_empty() {
-            return Err(Error::request("labels", "there is none; name what the picture may show"));
+            return Err(Error::request("labels", "there is none; name what the image may show"));
         }
         let similarity = self.model.similarity(self.image(image)?, self.texts(labels)?); // [1, labels]
         Ok(softmax(&row(similarity)?))
     }
 
-    /// The cosine of the angle between picture and text in the space that they share, from -1 to 1.
+    /// The cosine of the angle between the embeddings of image and text, from -1 to 1.
     ///
     /// # Errors
-    /// When what comes out is not finite.
+    /// When the result is not finite.
     pub fn score(&self, image: &RgbImage, text: &str) -> Result<f64, Error> {
         Ok(row(cosine_similarity(self.image(image)?, self.texts(&[text])?))?[0])
     }
 
-    /// The end of the text that the model cannot see, where it is too long.
+    /// The end of a text that is too long for the model; `None` if the whole text is used.
     ///
     /// # Errors
     /// When the text cannot be tokenized.

@@ -1,4 +1,4 @@
-//! Pictures as CLIP's image tower reads them.
+//! Preprocessing of images for CLIP's image tower.
 
 use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
@@ -8,22 +8,22 @@ use serde_json::Value;
 use crate::resize::{CENTER, crop_square};
 use crate::{Device, Error};
 
-/// What transformers' `CLIPImageProcessor` does, with the settings of `preprocessor_config.json`.
+/// transformers' `CLIPImageProcessor`, with the settings of `preprocessor_config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ImageProcessor {
-    /// What the shorter side becomes.
+    /// The length of the shorter side after scaling.
     shortest_edge: u32,
-    /// Width and height of what is cut from the middle.
+    /// Width and height of the crop from the middle.
     crop: u32,
     mean: [f32; 3],
     std: [f32; 3],
 }
 
-/// Of the pictures that OpenAI's CLIP was trained with, on a scale from 0 to 1.
+/// Mean of the training images of OpenAI's CLIP, on a scale from 0 to 1.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// What is read of `preprocessor_config.json`.
+/// The settings that are read from `preprocessor_config.json`.
 #[derive(Deserialize)]
 #[serde(default)]
 struct Settings {
@@ -39,10 +39,11 @@ impl Default for Settings {
     }
 }
 
-/// Pillow's number for it.
+/// Pillow's number of bicubic interpolation.
 const BICUBIC: u8 = 3;
 
-/// Older files have the number alone. A height and a width stand for pictures that are squashed to a square.
+/// Older files have only the number. A height and a width mean that images are scaled to a square without keeping their
+/// proportions.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Size {
@@ -53,7 +54,7 @@ enum Size {
 }
 
 impl ImageProcessor {
-    /// For an image tower that sees `image_size` pixels each way.
+    /// For an image tower with inputs of `image_size` x `image_size` pixels.
     pub(crate) fn new(config: Option<&Value>, image_size: usize) -> Result<Self, Error> {
         let wrong = |problem: String| Error::request("preprocessor_config.json", problem);
         let settings = config.map(Settings::deserialize).transpose().map_err(|error| wrong(error.to_string()))?;
@@ -62,16 +63,16 @@ impl ImageProcessor {
         let shortest_edge = match size {
             Size::Edge(edge) | Size::Shortest { shortest_edge: edge } => edge,
             Size::Square { height, width } => {
-                return Err(wrong(format!("size is {height}x{width}; only a `shortest_edge` is known")));
+                return Err(wrong(format!("size is {height}x{width}; only a `shortest_edge` is supported")));
             }
             Size::Other {} => crop,
         };
         if !(crop..=1 << 14).contains(&shortest_edge) {
-            let problem = format!("size is {shortest_edge}; the model sees {crop} pixels, 16384 are possible");
+            let problem = format!("size is {shortest_edge}; {crop} to 16384 are possible");
             return Err(wrong(problem));
         }
         if resample != BICUBIC {
-            return Err(wrong(format!("resample is {resample}; only {BICUBIC}, bicubic, is known")));
+            return Err(wrong(format!("resample is {resample}; only {BICUBIC}, bicubic, is supported")));
         }
         if !std.iter().all(|&std| std > 0.0) {
             return Err(wrong(format!("image_std is {std:?}; positive numbers are expected")));
@@ -83,7 +84,7 @@ impl ImageProcessor {
     /// `[1, 3, image_size, image_size]`
     ///
     /// # Errors
-    /// When the picture has no pixels, or is so long that next to nothing of it would be seen.
+    /// When the image has no pixels, or is so long that the crop shows almost nothing of it.
     pub(crate) fn tensor(&self, image: &RgbImage, device: &Device) -> Result<Tensor<4>, Error> {
         let cropped = crop_square(image, self.shortest_edge, self.crop, CENTER);
         let cropped = cropped.map_err(|error| Error::request("image", error.to_string()))?;
@@ -104,8 +105,9 @@ mod tests {
     use super::*;
     use crate::read_image;
 
-    /// The tensors that transformers made of these pictures, see `tests/reference/clip_model.py`. Where a value lies
-    /// between two of the 255 steps, Pillow's fixed-point numbers may round it the other way: once in these 1536 values.
+    /// Compares with the tensors that transformers made from these images, see `tests/reference/clip_model.py`. Where a
+    /// value lies between two of the 255 steps, Pillow's fixed-point numbers may round it the other way; this happens
+    /// once in these 1536 values.
     #[test]
     fn pictures_are_those_of_transformers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
@@ -115,8 +117,8 @@ mod tests {
         let processor = ImageProcessor::new(Some(&config), 16).expect("known settings");
         let device = crate::device("cpu").expect("the CPU is always there");
         for name in ["wide", "small"] {
-            let image = read_image(folder.join(format!("tiny-clip/{name}.png"))).expect("a picture");
-            let actual = processor.tensor(&image, &device).expect("a usual picture");
+            let image = read_image(folder.join(format!("tiny-clip/{name}.png"))).expect("an image");
+            let actual = processor.tensor(&image, &device).expect("an ordinary image");
             let expected =
                 Tensor::from_data(dump.read(&format!("{name}/pixels")).expect("it is there"), device.tensors());
             let std = Tensor::<1>::from_floats(processor.std, device.tensors()).reshape([1, 3, 1, 1]);

@@ -1,26 +1,26 @@
-//! A request's prompts as the UNet sees them.
+//! The encoded prompts of a request.
 
 use burn::tensor::Tensor;
 
 use crate::text::TextEncoder;
 use crate::{Error, Request};
 
-/// What each call of the UNet is conditioned on. The first of several branches is the negative prompt's, from which the
-/// others lead away.
+/// The conditions of each call of the UNet. If there are several branches, the first is that of the negative prompt,
+/// from which guidance leads away.
 #[derive(Debug)]
 pub(crate) struct Conditioning {
     pub(crate) branches: Vec<Branch>,
 }
 
-/// One prediction of every step.
+/// One of the predictions of every step.
 #[derive(Debug)]
 pub(crate) struct Branch {
-    /// How far its prediction counts against the first branch's.
+    /// The weight of its prediction against that of the first branch.
     pub(crate) weight: f64,
     pub(crate) context: Context,
 }
 
-/// The inputs of the UNet besides latents and time.
+/// The inputs of the UNet besides latents and timestep.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// The hidden states of the prompt's tokens: `[batch, tokens, width]`.
@@ -28,7 +28,7 @@ pub(crate) struct Context {
 }
 
 impl Conditioning {
-    /// The prompt for each image of the batch, behind the negative prompt where guidance runs.
+    /// The prompt for each image of the batch, preceded by the negative prompt if guidance is on.
     pub(crate) fn new(request: &Request, encoder: &TextEncoder) -> Result<Self, Error> {
         let branch = |prompt: &str, clip_skip, weight| -> Result<Branch, Error> {
             let text = encoder.encode(prompt, clip_skip)?.repeat_dim(0, request.batch_size);

@@ -10,10 +10,10 @@ use pyrograph_checkpoint::{Component, LoadReport, Note, load};
 use crate::readback::{finite, guarded};
 use crate::{Device, Error};
 
-/// What may help where latents are not finite.
+/// Advice for latents that are not finite.
 pub(crate) const ADVICE: &str = "another scheduler, more steps, or f32 may help";
 
-/// The autoencoder of the component's class.
+/// The autoencoder, by the class of the component.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one, in a pipeline")]
 pub(crate) enum Autoencoder {
@@ -21,19 +21,19 @@ pub(crate) enum Autoencoder {
     Tiny(AutoencoderTiny),
 }
 
-/// An autoencoder with what the pipeline must know of its configuration.
+/// An autoencoder and the settings that the pipeline needs.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     model: Autoencoder,
     pub(crate) latent_channels: usize,
     pub(crate) downsampling: usize,
-    /// The most values of a tensor that the device can show to a shader.
+    /// Limit of values per tensor, from the device's largest binding.
     limit: usize,
 }
 
 impl Decoder {
-    /// Loads in float32 whatever the rest runs in: in float16 the decoder's activations overflow for some checkpoints,
-    /// and the picture is black. It is a tenth of the weights.
+    /// Loads in float32, whatever type the other networks have: in float16, the decoder's activations overflow for some
+    /// checkpoints, and the image is black. The autoencoder has a tenth of the weights.
     pub(crate) fn load(component: &Component, device: &Device) -> Result<(Self, LoadReport, Vec<Note>), Error> {
         let wrong = |cause| Error::Config { component: "vae", cause };
         let limit = device.largest_binding().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
@@ -51,13 +51,13 @@ impl Decoder {
         Ok((Self { model: Autoencoder::Kl(model), latent_channels, downsampling, limit }, report, notes))
     }
 
-    /// The images of latents, one after the other, and in bands where a whole image would be too large for the device.
+    /// Decodes the latents image by image, and in bands where a whole image would be too large for the device.
     ///
     /// # Shapes
-    /// - `latents`: `[batch, channels, height, width]`, scaled as the UNet sees them
+    /// - `latents`: `[batch, channels, height, width]`, scaled as for the UNet
     ///
     /// # Errors
-    /// When the device fails, or latents or image are not finite.
+    /// When the device fails, or latents or an image are not finite.
     pub(crate) async fn images(&self, latents: Tensor<4>) -> Result<Vec<RgbImage>, Error> {
         finite("denoising", ADVICE, latents.clone()).await?;
         let mut images = Vec::with_capacity(latents.dims()[0]);
@@ -80,7 +80,7 @@ impl Decoder {
         decoded.map_err(too_large)
     }
 
-    /// The tensors that decoding latents of that shape makes.
+    /// The sizes of the tensors for decoding latents of this shape.
     ///
     /// # Errors
     /// When a row of a feature map is too large for the device.
@@ -97,7 +97,7 @@ fn too_large(cause: DoesNotFit) -> Error {
     Error::Memory { stage: "the autoencoder", needed: 4 * cause.needed(), available: 4 * cause.limit() }
 }
 
-/// Pixels of `[3, height, width]` values in -1 ..= 1, rounded half to even as diffusers rounds.
+/// Pixels of `[3, height, width]` values in -1 ..= 1, rounded half to even as in diffusers.
 fn from_values(values: &[f32], width: usize, height: usize) -> RgbImage {
     let byte = |value: f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
     let plane = width * height;

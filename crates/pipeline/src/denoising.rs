@@ -1,4 +1,4 @@
-//! The loop from noise to latents.
+//! The denoising loop.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::readback::{finite, guarded};
 use crate::start::Start;
 use crate::{Error, Pictures};
 
-/// A request on its way to images: an iterator over the steps, so that progress, previews and cancelling are a `for` loop. It
-/// owns all that it needs, and can be sent to another thread.
+/// The denoising of a request: an iterator over the steps. To show progress and previews, or to cancel, write a `for`
+/// loop over it. It owns its data and can be sent to another thread.
 ///
 /// ```no_run
 /// # let pipeline = pyrograph::StableDiffusion::from_path("model", &pyrograph::device("cpu")?)?;
@@ -42,7 +42,7 @@ pub struct Denoising {
     next: usize,
 }
 
-/// The networks and the rule of a [`Denoising`].
+/// The networks and settings of a [`Denoising`].
 pub(crate) struct Parts {
     pub(crate) unet: Arc<UNet2dConditionModel>,
     pub(crate) decoder: Arc<Decoder>,
@@ -50,7 +50,7 @@ pub(crate) struct Parts {
     pub(crate) noise: Generators,
     pub(crate) conditioning: Conditioning,
     pub(crate) guidance_rescale: f64,
-    /// The most samples that a call of the UNet takes.
+    /// The largest number of samples per call of the UNet.
     pub(crate) samples_at_once: usize,
     pub(crate) infotext: Infotext,
 }
@@ -59,11 +59,11 @@ pub(crate) struct Parts {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Step {
-    /// Number of the step, from 0.
+    /// Index of the step, from 0.
     pub index: usize,
-    /// Number of all steps; a scheduler may call the UNet more often than the request has steps.
+    /// Number of steps. A scheduler may call the UNet more often than the request has steps.
     pub count: usize,
-    /// The time in the noise schedule, falling; may be fractional.
+    /// The timestep in the noise schedule; descending, and possibly a fraction.
     pub timestep: f64,
 }
 
@@ -86,15 +86,16 @@ impl Denoising {
         }
     }
 
-    /// The present latents: noisy until the iterator ends.
+    /// The current latents; they contain noise until the last step.
     ///
     /// # Shapes
-    /// `[batch, channels, height / f, width / f]`, scaled as the UNet sees them
+    /// `[batch, channels, height / f, width / f]`, scaled as for the UNet
     pub fn latents(&self) -> Tensor<4> {
         self.latents.clone()
     }
 
-    /// The images of the present latents, each with the text that makes it again: the result at the end, a preview before.
+    /// Decodes the current latents: a preview during the steps, the result at the end. Each image comes with the
+    /// parameters that reproduce it.
     ///
     /// # Errors
     /// When the device fails, or latents or images are not finite.
@@ -102,7 +103,7 @@ impl Denoising {
         pollster::block_on(self.images_async())
     }
 
-    /// [`images`](Self::images), where no thread may block.
+    /// [`images`](Self::images) for threads that must not block.
     ///
     /// # Errors
     /// As [`images`](Self::images).
@@ -112,8 +113,8 @@ impl Denoising {
         Ok(Pictures::new(images.into_iter().zip(texts).collect()))
     }
 
-    /// Makes a step and waits for the device to finish it, as [`next`](Iterator::next) does where a thread may block, which in
-    /// browsers none may. `None` when all steps are made.
+    /// Like [`next`](Iterator::next), for threads that must not block, such as those of browsers: makes a step and
+    /// waits until the device has finished it. `None` after the last step.
     ///
     /// # Errors
     /// When the device fails, or the latents are not finite.
@@ -124,7 +125,7 @@ impl Denoising {
         if let Err(error) = guarded("denoising", || self.advance(timestep, index)) {
             return Some(Err(error));
         }
-        // Latents are small: reading them is the way to wait that all devices have.
+        // Latents are small. Reading them back is the only way to wait that works on all devices.
         let finished = finite("denoising", ADVICE, self.latents.clone()).await;
         Some(finished.map(|_| Step { index, count, timestep }))
     }
@@ -134,7 +135,7 @@ impl Denoising {
         self.latents = self.scheduler.step(prediction, index, self.latents.clone(), &mut self.noise);
     }
 
-    /// The UNet's predictions for all branches as one.
+    /// The combined prediction of all branches.
     fn predict(&self, timestep: f64, index: usize) -> Tensor<4> {
         let input = self.scheduler.scale_model_input(self.latents.clone(), index);
         let branches = &self.conditioning.branches;
@@ -146,7 +147,7 @@ impl Denoising {
         combine(&predictions, self.guidance_rescale)
     }
 
-    /// The UNet's predictions, in as many calls as the device needs.
+    /// The UNet's predictions, in as many calls as the device requires.
     ///
     /// # Shapes
     /// - `samples` and output: `[samples, channels, height, width]`
@@ -161,7 +162,8 @@ impl Denoising {
 impl Iterator for Denoising {
     type Item = Result<Step, Error>;
 
-    /// Makes a step and waits for the device to finish it, so that progress is true and no queue of work builds up.
+    /// Makes a step and waits until the device has finished it. Otherwise the reported progress would be wrong, and the
+    /// queue of the device would grow.
     fn next(&mut self) -> Option<Self::Item> {
         pollster::block_on(self.step())
     }

@@ -1,4 +1,4 @@
-//! Where tensors live: a GPU through wgpu, or the CPU.
+//! Devices for tensors: a GPU through wgpu, or the CPU.
 
 use std::collections::HashMap;
 
@@ -18,24 +18,24 @@ pub struct Device {
     wgpu: Option<wgpu::Device>,
 }
 
-/// How much of an adapter is used.
+/// The limits that a device gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limits {
-    /// All that the adapter allows.
+    /// All limits of the adapter.
     Adapter,
-    /// What WebGPU guarantees in every browser: 128 MiB per binding, 256 MiB per buffer, 16 KiB of workgroup memory, 256
-    /// invocations.
+    /// The limits that WebGPU guarantees in every browser: 128 MiB per binding, 256 MiB per buffer, 16 KiB of workgroup
+    /// memory, 256 invocations.
     WebGpuDefault,
 }
 
-/// The device of that name: `auto` (the best hardware adapter, else the CPU), `cpu`, `wgpu` (the best adapter, a software
-/// one if there is no other), or a part of an adapter's name as [`adapters`](crate::adapters) lists it.
+/// Opens a device by name: `auto` (the best hardware adapter, else the CPU), `cpu`, `wgpu` (the best adapter, also a
+/// software adapter), or a part of an adapter's name in [`adapters`](crate::adapters).
 ///
-/// With `PYROGRAPH_LIMITS=webgpu-default` in the environment the device is that of [`device_within`]
-/// [`Limits::WebGpuDefault`].
+/// With the environment variable `PYROGRAPH_LIMITS=webgpu-default`, the limits are [`Limits::WebGpuDefault`] as in
+/// [`device_within`].
 ///
 /// # Errors
-/// When no adapter has that name, wgpu cannot open it, or `PYROGRAPH_LIMITS` has another value.
+/// When no adapter has this name, wgpu cannot open it, or `PYROGRAPH_LIMITS` has another value.
 pub fn device(name: &str) -> Result<Device, Error> {
     let limits = match std::env::var("PYROGRAPH_LIMITS") {
         Err(_) => Limits::Adapter,
@@ -49,15 +49,15 @@ pub fn device(name: &str) -> Result<Device, Error> {
     device_within(name, limits)
 }
 
-/// The [`device`] of that name, kept within `limits`, so that what a browser does can be tried on any adapter.
+/// Opens a [`device`] within `limits`, for example to test the limits of browsers on any adapter.
 ///
 /// # Errors
-/// When no adapter has that name or wgpu cannot open it.
+/// When no adapter has this name, or wgpu cannot open it.
 pub fn device_within(name: &str, limits: Limits) -> Result<Device, Error> {
     pollster::block_on(device_async(name, limits))
 }
 
-/// [`device_within`], where no thread may block.
+/// [`device_within`] for threads that must not block.
 ///
 /// # Errors
 /// As [`device_within`].
@@ -83,7 +83,7 @@ impl Device {
         Self { tensors: burn::tensor::Device::flex(), name: "cpu".into(), largest_binding: None, wgpu: None }
     }
 
-    /// The device as burn knows it.
+    /// The device for burn's tensors.
     pub fn tensors(&self) -> &burn::tensor::Device {
         &self.tensors
     }
@@ -93,24 +93,24 @@ impl Device {
         &self.name
     }
 
-    /// The largest tensor in bytes that a shader can be given; `None` where memory is the only bound.
+    /// The largest binding of a shader in bytes, which limits the size of a tensor; `None` if only memory limits it.
     pub fn largest_binding(&self) -> Option<u64> {
         self.largest_binding
     }
 
-    /// Whether tensors can be float16.
+    /// Whether the device supports float16.
     pub fn supports_f16(&self) -> bool {
         self.tensors.supports_dtype(DType::F16)
     }
-    /// Whether the device is gone: the driver was reset, the card was taken away, or [`destroy`](Self::destroy) was called.
-    /// Then its tensors are lost, and what was loaded to it must be loaded again to a device that is opened anew.
+    /// Whether the device was lost: the driver was reset, the card was removed, or [`destroy`](Self::destroy) was
+    /// called. Its tensors are lost then. Open the device again and load the model again.
     ///
-    /// Waits for the device; in browsers, where no thread may wait, it answers `false`.
+    /// Waits for the device. In browsers, where no thread may wait, it returns `false`.
     pub fn is_lost(&self) -> bool {
         self.wgpu.is_some() && lost(&self.tensors).is_some()
     }
 
-    /// Gives the adapter's memory back at once. All tensors on the device are lost. Without effect on the CPU.
+    /// Frees the adapter's memory at once. All tensors on the device are lost. It has no effect on the CPU.
     pub fn destroy(&self) {
         if let Some(device) = &self.wgpu {
             device.destroy();
@@ -118,7 +118,7 @@ impl Device {
     }
 }
 
-/// Opens an adapter. Open devices are kept, because burn opens each adapter once; one that is lost is opened again.
+/// Opens an adapter. Open devices are kept, because burn opens each adapter only once; a lost device is opened again.
 async fn open(adapter: Adapter, limits: Limits) -> Result<Device, Error> {
     static OPEN: Mutex<Option<HashMap<String, Device>>> = Mutex::new(None);
     let key = format!("{} {limits:?}", adapter.key());

@@ -1,4 +1,4 @@
-//! What can go wrong for users.
+//! Errors for users of the library.
 
 use std::path::PathBuf;
 
@@ -8,85 +8,86 @@ use pyrograph_unet::ConfigError;
 
 use crate::ImageFileError;
 
-/// Why there is no picture. Every message names the file, option or stage at fault and what would be right.
+/// A reason why there is no image. Every message names the file, field or stage, the problem, and the correct form.
 ///
-/// A message that holds its cause does not return it as `source` too: what prints a whole chain says nothing twice.
+/// An error whose message includes its cause does not return it as `source` too. A printed chain of errors therefore
+/// repeats nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No device of that name.
+    /// There is no device of this name.
     #[error("device `{name}`: {problem}")]
     Device {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// Why it cannot be had.
+        /// The reason.
         problem: String,
     },
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A model's configuration asks for something that does not exist here.
+    /// A model's configuration has a setting that is not supported.
     #[error("{component}: {cause}")]
     Config {
         /// `unet` or `vae`.
         component: &'static str,
-        /// The key at fault.
+        /// The key and the problem.
         cause: ConfigError,
     },
     /// The tokenizer's files or the text encoder's configuration are wrong.
     #[error(transparent)]
     Text(#[from] pyrograph_clip::Error),
-    /// A CLIP's configuration or how it wants its pictures is wrong.
+    /// A CLIP model's configuration or its image settings are wrong.
     #[error("{folder}: {cause}")]
     Clip {
-        /// The model.
+        /// The folder of the model.
         folder: PathBuf,
-        /// The file and the key at fault.
+        /// The file, the key and the problem.
         cause: pyrograph_clip::Error,
     },
-    /// The scheduler's configuration is wrong, or does not allow what was asked for.
+    /// The scheduler's configuration is wrong, or does not support the request.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
-    /// The request cannot be served.
+    /// A field of the request is wrong.
     #[error("{field}: {problem}")]
     Request {
-        /// The field at fault, by its name in the JSON of a request, but in snake case: `steps`, `guidance_scale`.
+        /// The field, by its name in the JSON of a request, in snake case: `steps`, `guidance_scale`.
         field: &'static str,
-        /// What is wrong and what would be right.
+        /// The problem, and the correct values.
         problem: String,
     },
-    /// The parts of a checkpoint do not fit each other, or cannot do what is asked for.
+    /// The parts of a checkpoint do not fit together, or do not support the request.
     #[error("{part}: {problem}")]
     Misfit {
         /// The part that does not fit: `unet`, `tokenizer`, `vision_config`.
         part: &'static str,
-        /// Why, and what would be right.
+        /// The problem, and the correct form.
         problem: String,
     },
-    /// A stage needs more memory than there is, or one tensor larger than the device can bind.
+    /// A stage needs more memory than is available, or a tensor larger than the largest binding.
     #[error("{stage} needs {needed} bytes and the device allows {available}; a smaller image may fit")]
     Memory {
         /// The stage.
         stage: &'static str,
-        /// Bytes that it needs.
+        /// Bytes needed.
         needed: u64,
-        /// Bytes that there are.
+        /// Bytes available.
         available: u64,
     },
-    /// NaN or infinity came out of a stage; there is no picture to be made of that.
+    /// A stage produced NaN or infinity, of which no image can be made.
     #[error("{stage} produced NaN or infinity; {advice}")]
     NotFinite {
         /// The stage.
         stage: &'static str,
-        /// What may help.
+        /// Advice.
         advice: &'static str,
     },
-    /// The device is gone, with all tensors on it: it can be opened again, and the model loaded again.
+    /// The device was lost, with all its tensors. Open it again and load the model again.
     #[error("{stage}: the device was lost ({}); open it and load the model again", reason.trim())]
     DeviceLost {
         /// The stage.
         stage: &'static str,
-        /// What the driver says.
+        /// The driver's reason.
         reason: String,
     },
     /// The device failed.
@@ -94,27 +95,27 @@ pub enum Error {
     Execution {
         /// The stage.
         stage: &'static str,
-        /// What the device says.
+        /// The device's error.
         problem: String,
     },
     /// An image cannot be read.
     #[error("{path}: {cause}")]
     Read {
-        /// The image's file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         cause: ImageFileError,
     },
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The name of an image's file asks for a format that cannot be written.
+    /// The file name of an image has the ending of an unsupported format.
     #[error("{}: must end in .png", path.display())]
     ImageFormat {
         /// The file.
         path: PathBuf,
     },
-    /// The text of an image is longer than a PNG may have.
+    /// The text of an image is longer than a PNG allows.
     #[error("PNG: {0}")]
     Png(png::EncodingError),
 }

@@ -5,14 +5,14 @@ use burn::tensor::Tensor;
 /// A prediction and its weight.
 pub(crate) type Weighted = (f64, Tensor<4>);
 
-/// One prediction out of those of all branches: it leads away from the first, the negative prompt's, and towards each of the
-/// others by its weight, `p0 + w1 (p1 - p0) + ..` (Ho and Salimans 2022, <https://arxiv.org/abs/2207.12598>; with several
-/// prompts Liu et al. 2022, <https://arxiv.org/abs/2206.01714>). Then the standard deviation of each image is pulled back by
-/// `rescale` to that of the last prediction (Lin et al. 2023, <https://arxiv.org/abs/2305.08891>, equations 15 and 16). A branch
-/// alone is the result.
+/// Combines the predictions of all branches. The result leads away from the first, that of the negative prompt, and
+/// towards each of the others by its weight: `p0 + w1 (p1 - p0) + ..` (Ho and Salimans 2022,
+/// <https://arxiv.org/abs/2207.12598>; with several prompts Liu et al. 2022, <https://arxiv.org/abs/2206.01714>). Then
+/// `rescale` moves the standard deviation of each image towards that of the last prediction (Lin et al. 2023,
+/// <https://arxiv.org/abs/2305.08891>, equations 15 and 16). A single branch is the result itself.
 ///
 /// # Shapes
-/// `[batch, channels, height, width]` each, and so is the result
+/// `[batch, channels, height, width]` for every prediction and the result
 ///
 /// # Panics
 /// Without any prediction.
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(values(combine(&[(1.0, prompt.clone())], 0.7)), values(prompt));
     }
 
-    /// A full rescale has the deviation of the prompt's prediction, whatever the weight is.
+    /// With a full rescale, the deviation is that of the prompt's prediction, for every weight.
     #[test]
     fn a_full_rescale_has_the_deviation_of_the_prompt() {
         let (negative, prompt) = (random(), random());

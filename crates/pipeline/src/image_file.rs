@@ -1,4 +1,4 @@
-//! Image files, read the same way wherever an image is needed.
+//! The reader of image files for all of pyrograph.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -9,22 +9,22 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use crate::{Disproportionate, Error};
 
-/// Why a file gives no image.
+/// A reason why a file cannot be read as an image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageFileError {
     /// The file cannot be opened or read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The file's first bytes are those of no format that is read.
+    /// The first bytes are not those of a supported format.
     #[error("is {found}; PNG, JPEG and WebP images can be read{advice}")]
     Format {
-        /// The kind of file, as far as its first bytes tell.
+        /// The kind of file according to its first bytes.
         found: String,
-        /// How to get the image, if that is known.
+        /// How to get the image, if known.
         advice: &'static str,
     },
-    /// The file ends before the image does.
+    /// The file is truncated.
     #[error("is cut short; copy or download it again")]
     Cut,
     /// The image has more than [`MAX_PIXELS`](Self::MAX_PIXELS), or its file more than 1 GiB.
@@ -36,17 +36,18 @@ pub enum ImageFileError {
     /// One side is much longer than the other.
     #[error(transparent)]
     Disproportionate(#[from] Disproportionate),
-    /// The decoder's own error.
+    /// The error of the decoder.
     #[error(transparent)]
     Decode(ImageError),
 }
 
 impl ImageFileError {
-    /// The largest product of width and height, the one above which Pillow suspects a decompression bomb: 512 MiB as RGB.
+    /// The largest product of width and height: the limit above which Pillow suspects a decompression bomb. It is 512
+    /// MiB as RGB.
     pub const MAX_PIXELS: u64 = 178_956_970;
 }
 
-/// Bytes of a file, and bytes that a decoder may allocate.
+/// Limit of the bytes of a file, and of the bytes that a decoder may allocate.
 const MAX_LENGTH: u64 = 1 << 30;
 const MAX_ALLOCATION: u64 = 1 << 30;
 
@@ -69,11 +70,13 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageFileError> {
     Ok(bytes)
 }
 
-/// Decodes a PNG, JPEG or WebP file, whatever its name: turned upright as its metadata says, transparency laid on white, 8
-/// bits per channel. Of an animation it is the first frame.
+/// Decodes a PNG, JPEG or WebP file; its name does not matter. The orientation of its metadata is applied, and
+/// transparent pixels are laid on white. The result has 8 bits per channel. Of an animation, the first frame is
+/// decoded.
 ///
 /// # Errors
-/// When the bytes are another kind of file, end too early, or hold an image of more than [`ImageFileError::MAX_PIXELS`].
+/// When the bytes are another kind of file, are truncated, or contain an image of more than
+/// [`ImageFileError::MAX_PIXELS`].
 pub fn decode_image(bytes: &[u8]) -> Result<RgbImage, ImageFileError> {
     let format = format(bytes)?;
     if !is_whole(bytes, format) {
@@ -94,7 +97,7 @@ pub fn decode_image(bytes: &[u8]) -> Result<RgbImage, ImageFileError> {
     Ok(on_white(image))
 }
 
-/// An end that comes too early has a variant of its own.
+/// Maps the error of a truncated file to its own variant.
 fn failed(error: ImageError) -> ImageFileError {
     match error {
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => ImageFileError::Cut,
@@ -103,36 +106,36 @@ fn failed(error: ImageError) -> ImageFileError {
     }
 }
 
-/// The format by the first bytes.
+/// The format according to the first bytes.
 fn format(bytes: &[u8]) -> Result<ImageFormat, ImageFileError> {
     let (found, advice) = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)) => return Ok(format),
         Ok(format) => (format!("a file of type {}", format.to_mime_type()), ""),
         Err(_) if bytes.is_empty() => ("empty".to_owned(), ""),
         Err(_) if bytes.starts_with(b"version https://git-lfs") => {
-            ("a Git LFS pointer".to_owned(), "; fetch the file that it stands for with `git lfs pull`")
+            ("a Git LFS pointer".to_owned(), "; replace it by the file with `git lfs pull`")
         }
         Err(_) if bytes.trim_ascii_start().starts_with(b"<") => {
-            ("a text in HTML or XML".to_owned(), "; if it should be an image, the download went wrong")
+            ("an HTML or XML text".to_owned(), "; if it should be an image, the download failed")
         }
         Err(_) => ("no image".to_owned(), ""),
     };
     Err(ImageFileError::Format { found, advice })
 }
 
-/// Whether a file has its end. Decoders may fill the rest of a JPEG with grey, where Pillow refuses it.
+/// Whether a file is complete. Decoders may fill the rest of a truncated JPEG with grey; Pillow refuses it.
 fn is_whole(bytes: &[u8], format: ImageFormat) -> bool {
     match format {
         ImageFormat::Jpeg => has_end_of_image(bytes),
         ImageFormat::Png => png_chunk(bytes, *b"IEND").is_some(),
-        // Behind "RIFF" stands the length of all that follows.
+        // The length of the rest of the file follows "RIFF".
         _ => {
             matches!(bytes[4..], [a, b, c, d, ref rest @ ..] if rest.len() as u64 >= u32::from_le_bytes([a, b, c, d]).into())
         }
     }
 }
 
-/// Whether a JPEG has its marker EOI, outside of segments such as the one that holds a thumbnail.
+/// Whether a JPEG has its marker EOI outside of segments such as the one with a thumbnail.
 fn has_end_of_image(jpeg: &[u8]) -> bool {
     let mut rest = jpeg;
     while let Some(start) = rest.iter().position(|&byte| byte == 0xFF) {
@@ -150,7 +153,7 @@ fn has_end_of_image(jpeg: &[u8]) -> bool {
     false
 }
 
-/// How the image must be turned: as EXIF says, or else XMP, which is the order of Pillow's `exif_transpose`.
+/// The orientation of the image: that of EXIF, else that of XMP, in the order of Pillow's `exif_transpose`.
 fn orientation(decoder: &mut impl ImageDecoder, bytes: &[u8]) -> Orientation {
     let exif = decoder.exif_metadata().ok().flatten();
     let exif = exif.or_else(|| png_chunk(bytes, *b"eXIf").map(<[u8]>::to_vec));
@@ -167,7 +170,8 @@ fn xmp_orientation(xmp: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(digit as u8)
 }
 
-/// The data of a PNG's chunk. The decoder knows those before the pixels, and some programs write `eXIf` behind them.
+/// The data of a PNG's chunk. The decoder reads only chunks before the pixels, but some programs write `eXIf` after
+/// them.
 fn png_chunk(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     let mut rest = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     loop {
@@ -181,7 +185,7 @@ fn png_chunk(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     }
 }
 
-/// Lays what is transparent on white.
+/// Lays transparent pixels on white.
 fn on_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -197,7 +201,7 @@ fn on_white(image: DynamicImage) -> RgbImage {
     })
 }
 
-/// Of 16 bits the upper eight, as Pillow takes them.
+/// The upper eight of 16 bits, as in Pillow.
 fn eight_bits(image: DynamicImage) -> RgbaImage {
     if !matches!(image, DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_)) {
         return image.into_rgba8();

@@ -4,29 +4,29 @@ use pyrograph_checkpoint::SingleFile;
 
 use crate::Request;
 
-/// The text that goes into an image's file: prompt, negative prompt, then one line of settings.
+/// The text that is stored in an image's file: prompt, negative prompt, then one line of settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Infotext {
     pub(crate) request: Request,
     pub(crate) facts: Facts,
 }
 
-/// What a request alone does not say.
+/// Settings that are not part of the request.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// AUTOMATIC1111's name of the sampler.
     pub(crate) sampler: &'static str,
-    /// AUTOMATIC1111's name of the spacing of noise levels, where it is not the sampler's usual one.
+    /// AUTOMATIC1111's name of the spacing of the noise levels, if it is not the sampler's default.
     pub(crate) schedule: Option<&'static str>,
     /// Width and height in pixels.
     pub(crate) size: [usize; 2],
     pub(crate) model: String,
-    /// The single file that the model is, for its hash, which is computed when the first text is needed.
+    /// The file of a single-file checkpoint. Its hash is computed when the first text is needed.
     pub(crate) file: Option<SingleFile>,
 }
 
 impl Infotext {
-    /// The text of image `index` of the batch, which names the seed that makes this image alone.
+    /// The text of image `index` of the batch. It names the seed with which a request makes only this image.
     pub(crate) fn of_image(&self, index: usize) -> String {
         let Self { request, facts } = self;
         let [width, height] = facts.size;
@@ -52,7 +52,7 @@ impl Infotext {
     }
 }
 
-/// A value as JSON text where it would otherwise be taken for several.
+/// Quotes a value as JSON text if it would otherwise be parsed as several values.
 fn quoted(value: &str) -> String {
     match value.contains([',', ':', '\n']) {
         true => serde_json::Value::from(value).to_string(),

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The reference is huggingface diffusers on the CPU in float32: the same checkpoint, request and seed give the same
-//! picture.
+//! image.
 
 mod adapter;
 mod clip;

@@ -1,4 +1,4 @@
-//! How much memory a request takes, known before anything starts.
+//! The memory of a request, computed before anything starts.
 
 use burn::tensor::DType;
 use pyrograph_checkpoint::{Checkpoint, Weights};
@@ -7,21 +7,21 @@ use pyrograph_unet::UNet2dConditionConfig;
 use crate::decode::Decoder;
 use crate::{Device, Error};
 
-/// Feature maps of the decoder, each as large as its largest, that exist at once: the input of a residual block, its
-/// normalised form, the result of a convolution, and the buffers that a convolution on the CPU needs.
+/// The number of decoder feature maps that exist at the same time, each as large as the largest one: the input of a
+/// residual block, its normalised copy, the result of a convolution, and the buffers of a convolution on the CPU.
 const DECODER_MAPS: u64 = 4;
 
-/// What a device can hold.
+/// The memory of a device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
-    /// Bytes of the largest tensor; `None` where memory is the only bound.
+    /// Bytes of the largest tensor; `None` if only memory limits it.
     pub(crate) tensor: Option<u64>,
-    /// Bytes that are free; `None` where nobody can say, as on GPUs.
+    /// Free bytes; `None` if unknown, as on GPUs.
     pub(crate) memory: Option<u64>,
 }
 
 impl Room {
-    /// What `device` can hold now.
+    /// The memory of `device` that is available now.
     pub(crate) fn of(device: &Device) -> Self {
         let tensor = device.largest_binding();
         Self { tensor, memory: if tensor.is_none() { free_memory() } else { None } }
@@ -54,7 +54,7 @@ pub(crate) struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    /// The most samples of a batch that a call can take; the results do not depend on it.
+    /// The largest number of samples per call; the results do not depend on it.
     ///
     /// # Errors
     /// When a single sample is too large.
@@ -80,20 +80,22 @@ impl Calls<'_> {
     }
 }
 
-/// Bytes of all tensors that exist at once while latents `[1, channels, height, width]` are decoded, without the weights.
+/// Bytes of all tensors that exist at the same time while latents `[1, channels, height, width]` are decoded, without
+/// the weights.
 ///
 /// # Errors
-/// When there is no room for them.
+/// When they do not fit.
 pub(crate) fn check_decoder(decoder: &Decoder, latents: [usize; 4], room: Room) -> Result<u64, Error> {
     let extent = decoder.extent(latents)?;
     let needed = DECODER_MAPS * extent.largest_map * size_of::<f32>() as u64;
     room.check_memory("the autoencoder", needed).map(|()| needed)
 }
 
-/// Whether `device` can hold the weights of a checkpoint: UNet and text encoder as `dtype`, the autoencoder as float32.
+/// Checks that `device` has memory for the weights of a checkpoint: UNet and text encoder as `dtype`, the autoencoder
+/// as float32.
 ///
 /// # Errors
-/// When it cannot.
+/// When it has not enough.
 pub(crate) fn check_weights(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<(), Error> {
     let room = Room::of(device);
     let (unet, text, vae) = (&checkpoint.unet.weights, &checkpoint.text_encoder.weights, &checkpoint.vae.weights);
@@ -102,14 +104,14 @@ pub(crate) fn check_weights(checkpoint: &Checkpoint, dtype: DType, device: &Devi
         infos.map(|info| (info.shape.iter().product::<usize>() * dtype.size()) as u64).collect()
     };
     let [unet, text, vae] = [bytes(&**unet, dtype), bytes(&**text, dtype), bytes(&**vae, DType::F32)];
-    // The table of tokens stays with the CPU where it is too large.
+    // The token table stays on the CPU if it is too large.
     let largest = unet.iter().chain(&vae).copied().max().unwrap_or(0);
     room.check_tensor("the largest tensor of the weights", largest)?;
     room.check_memory("the weights", [unet, text, vae].concat().iter().sum())
 }
 
-/// Bytes of memory that the program can have: what Linux can give without swapping, or the whole address space of WebAssembly;
-/// `None` on other systems.
+/// Bytes of memory that the program can have: without swapping according to Linux, or the address space of WebAssembly; `None` on
+/// other systems.
 fn free_memory() -> Option<u64> {
     if cfg!(target_family = "wasm") {
         return Some(u64::from(u32::MAX));

@@ -1,4 +1,4 @@
-//! Pictures and their files.
+//! Images and their files.
 
 use std::io::Write;
 use std::ops::Deref;
@@ -9,16 +9,16 @@ use pyrograph_checkpoint::Output;
 
 use crate::Error;
 
-/// A picture, with the request that it was made from.
+/// An image with the request that made it.
 #[derive(Debug, Clone)]
 pub struct Picture {
     /// The pixels.
     pub image: RgbImage,
-    /// The request as text, in the form of AUTOMATIC1111's web UI; empty if unknown.
+    /// The request as text, in the format of AUTOMATIC1111's web UI; empty if unknown.
     pub parameters: String,
 }
 
-/// The pictures of one request.
+/// The images of one request.
 #[derive(Debug, Clone)]
 pub struct Pictures(Vec<Picture>);
 
@@ -27,11 +27,11 @@ impl Pictures {
         Self(images.into_iter().map(|(image, parameters)| Picture { image, parameters }).collect())
     }
 
-    /// Opens the outputs of `count` images: the file `path`, or several called `name-1.png`, `name-2.png` and so on. A device or
-    /// a pipe gets one image after the other.
+    /// Opens the outputs of `count` images: the file `path`, or several files `name-1.png`, `name-2.png` and so on. A
+    /// device or a pipe receives one image after the other.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or a file could not be written later.
+    /// When the name does not end in `.png`, or a file cannot be written.
     pub fn outputs(path: impl AsRef<Path>, count: usize) -> Result<Vec<Output>, Error> {
         let path = path.as_ref();
         let is_special = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -45,10 +45,11 @@ impl Pictures {
         (1..=count).map(|number| open_png(&numbered(number))).collect()
     }
 
-    /// Writes each image as a PNG; several as `name-1.png`, `name-2.png` and so on. Returns the files.
+    /// Writes each image as a PNG. Several images become `name-1.png`, `name-2.png` and so on. Returns the files.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or a file cannot be written; the others are written, and there is never half a file.
+    /// When the name does not end in `.png`, or a file cannot be written. The other files are written, and no file is
+    /// ever incomplete.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
         let outputs = Self::outputs(path, self.0.len())?;
         let save = |(picture, output): (&Picture, Output)| {
@@ -71,12 +72,12 @@ impl Picture {
     /// Writes the image as a PNG with its parameters as text.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or the file cannot be written; there is never half a file.
+    /// When the name does not end in `.png`, or the file cannot be written. No file is ever incomplete.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.write(open_png(path.as_ref())?)
     }
 
-    /// The same to an output that was opened before, as [`Pictures::outputs`] does.
+    /// Like [`save`](Self::save), to an output that is already open; see [`Pictures::outputs`].
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -91,7 +92,7 @@ impl Picture {
     /// The bytes of the PNG that [`save`](Self::save) writes.
     ///
     /// # Errors
-    /// When the text is longer than a PNG may have.
+    /// When the text is longer than a PNG allows.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.encode(&mut bytes).map_err(Error::Png)?;
@@ -102,7 +103,8 @@ impl Picture {
         let mut encoder = png::Encoder::new(writer, self.image.width(), self.image.height());
         encoder.set_color(png::ColorType::Rgb);
         if !self.parameters.is_empty() {
-            // tEXt holds Latin-1 only; everything else is iTXt, as Pillow and so AUTOMATIC1111 does it.
+            // tEXt can only store Latin-1. Other text goes into iTXt, as in Pillow and therefore in AUTOMATIC1111's web
+            // UI.
             if self.parameters.chars().all(|c| u32::from(c) < 256) {
                 encoder.add_text_chunk("parameters".into(), self.parameters.clone())?;
             } else {
@@ -115,7 +117,7 @@ impl Picture {
     }
 }
 
-/// Opens the output of an image. What is no file may have any name.
+/// Opens the output of an image. Devices and pipes may have any name.
 fn open_png(path: &Path) -> Result<Output, Error> {
     let output = Output::create(path)?;
     if !output.is_stream() {
@@ -124,7 +126,7 @@ fn open_png(path: &Path) -> Result<Output, Error> {
     Ok(output)
 }
 
-/// The format follows the name, and there is one format.
+/// Checks the format that the name asks for. Only PNG is supported.
 fn check_format(path: &Path) -> Result<(), Error> {
     let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     if is_png { Ok(()) } else { Err(Error::ImageFormat { path: path.to_owned() }) }

@@ -1,4 +1,4 @@
-//! The boundary to the device: tensors read back, and what burn and wgpu do when they fail.
+//! Reading tensors back from the device, and the errors of burn and wgpu.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::Error;
 /// The values of a tensor in row-major order, as float32.
 ///
 /// # Errors
-/// When the device fails, or a value is NaN or infinity: `advice` says what may help.
+/// When the device fails, or a value is NaN or infinity; `advice` goes into the message.
 pub(crate) async fn finite<const D: usize>(
     stage: &'static str,
     advice: &'static str,
@@ -23,7 +23,7 @@ pub(crate) async fn finite<const D: usize>(
     if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(Error::NotFinite { stage, advice }) }
 }
 
-/// The result of work that burn and wgpu may answer with a panic: they do where memory ends or a shader is refused.
+/// Runs `work` and catches panics: burn and wgpu panic when memory runs out or a shader is refused.
 ///
 /// # Errors
 /// The panic's message.
@@ -35,7 +35,7 @@ pub(crate) fn guarded<T>(stage: &'static str, work: impl FnOnce() -> T) -> Resul
     })
 }
 
-/// Why a read failed. The bytes arrive when they are looked at, with an error that is only text then: the device says more.
+/// The reason why a read failed. The error of the read itself is only text; a lost device gives a better reason.
 fn failed(stage: &'static str, device: &Device, error: &dyn Display) -> Error {
     match lost(device) {
         Some(reason) => Error::DeviceLost { stage, reason },
@@ -43,7 +43,8 @@ fn failed(stage: &'static str, device: &Device, error: &dyn Display) -> Error {
     }
 }
 
-/// Why the device is gone, if it is. Waits for the device; in browsers, where no thread may wait, nothing is known.
+/// The reason why the device was lost, if it was. Waits for the device; in browsers, where no thread may wait, it is
+/// unknown.
 pub(crate) fn lost(device: &Device) -> Option<String> {
     if cfg!(target_family = "wasm") {
         return None;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// A request for one or several images of one prompt. As JSON it is one flat object with the names of the fields in camel case
-/// (`negativePrompt`, `guidanceScale`, `batchSize`), the same in the npm package; unknown names are refused.
+/// A request for one or several images of one prompt. As JSON it is a flat object with the names of the fields in camel
+/// case (`negativePrompt`, `guidanceScale`, `batchSize`), as in the npm package. Unknown names are refused.
 ///
 /// ```
 /// use pyrograph::Request;
@@ -26,64 +26,66 @@ use crate::Error;
 #[serde(try_from = "json::Fields", into = "json::Fields")]
 #[non_exhaustive]
 pub struct Request {
-    /// The description of the image.
+    /// The prompt.
     pub prompt: String,
-    /// What the image should not show; without effect where guidance is off. Default: empty.
+    /// The negative prompt: what the image should not show. It has no effect if guidance is off. Default: empty.
     pub negative_prompt: String,
-    /// What the image is made from, and its size. Default: a blank canvas.
+    /// The start and the size of the image. Default: a blank canvas.
     pub canvas: Canvas,
-    /// The way from noise to the image.
+    /// The settings of the sampler.
     pub sampling: Sampling,
-    /// The weight of the prompt.
+    /// The settings of guidance.
     pub guidance: Guidance,
-    /// Seed of the noise, that of `torch.Generator("cpu")`: the lowest 32 bits count. Image `k` of a batch has the seed
-    /// `seed + k`. Default: a random one.
+    /// Seed of the noise, as in `torch.Generator("cpu")`, which uses the lowest 32 bits. Image `k` of a batch has the
+    /// seed `seed + k`. Default: random.
     pub seed: u64,
     /// Number of images. Default: 1.
     pub batch_size: usize,
-    /// Blocks of the text encoder to leave out at its end. Default: 0.
+    /// Number of last blocks of the text encoder to skip. Default: 0.
     pub clip_skip: usize,
-    /// Standard normal noise `[batch_size, channels, height / f, width / f]` to start from instead of the seed's; not in JSON.
+    /// Standard normal noise `[batch_size, channels, height / f, width / f]` to start from, instead of the seed's
+    /// noise. It is not part of the JSON.
     pub noise: Option<TensorData>,
 }
 
-/// What an image is made from.
+/// The start of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Canvas {
-    /// Noise alone.
+    /// Only noise.
     Blank {
-        /// Width of the image in pixels. Default: the width that the model was trained with.
+        /// Width of the image in pixels. Default: the width in the model's training.
         width: Option<usize>,
-        /// Height of the image in pixels. Default: the height that the model was trained with.
+        /// Height of the image in pixels. Default: the height in the model's training.
         height: Option<usize>,
     },
 }
 
-/// The way from noise to the image.
+/// The settings of the sampler.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sampling {
-    /// Denoising steps. Default: the model's own ([`StableDiffusion::defaults`](crate::StableDiffusion::defaults)), else 50, as
-    /// in diffusers.
+    /// Denoising steps. Default: the model's own ([`StableDiffusion::defaults`](crate::StableDiffusion::defaults)),
+    /// else 50 as in diffusers.
     pub steps: Option<usize>,
     /// The sampler. Default: the model's own.
     pub scheduler: Option<Algorithm>,
     /// Whether noise levels are spaced as in Karras et al. 2022 (<https://arxiv.org/abs/2206.00364>). Default: the model's.
     pub karras: Option<bool>,
-    /// The quantity that the UNet predicts. Default: the model's.
+    /// The prediction type of the UNet. Default: the model's.
     pub prediction_type: Option<PredictionType>,
 }
 
-/// The weight of the prompt.
+/// The settings of guidance.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Guidance {
     /// Weight of the prompt against the negative prompt (classifier-free guidance, <https://arxiv.org/abs/2207.12598>).
-    /// Default: the model's own, else 7.5, as in diffusers; at 1 and less there is no guidance, which is twice as fast.
+    /// Default: the model's own, else 7.5 as in diffusers. At 1 or less, guidance is off and a step needs half the
+    /// work.
     pub scale: Option<f64>,
-    /// How far the contrast that guidance adds is pulled back, 0 to 1 (<https://arxiv.org/abs/2305.08891>, section 3.4).
-    /// Default: 0.
+    /// How far the standard deviation is moved back to that without guidance, 0 to 1
+    /// (<https://arxiv.org/abs/2305.08891>, section 3.4). Default: 0.
     pub rescale: f64,
 }
 
@@ -98,14 +100,14 @@ impl Guidance {
         self.scale.unwrap_or(7.5)
     }
 
-    /// Whether the negative prompt counts, which doubles the work.
+    /// Whether the negative prompt is used, which doubles the work.
     pub(crate) fn is_on(&self) -> bool {
         self.scale() > 1.0
     }
 }
 
 impl Request {
-    /// A request for one image of a prompt, with everything else at its default.
+    /// A request for one image of a prompt. All other fields have their defaults.
     pub fn text(prompt: impl Into<String>) -> Self {
         Self {
             prompt: prompt.into(),
@@ -126,7 +128,7 @@ impl Request {
         Self { negative_prompt: negative_prompt.into(), ..self }
     }
 
-    /// Sets width and height in pixels; `None` is the size that the model was trained with.
+    /// Sets width and height in pixels; `None` is the size in the model's training.
     #[must_use]
     pub fn with_size(self, width: impl Into<Option<usize>>, height: impl Into<Option<usize>>) -> Self {
         Self { canvas: Canvas::Blank { width: width.into(), height: height.into() }, ..self }
@@ -198,23 +200,23 @@ impl Request {
         Self { noise: noise.into(), ..self }
     }
 
-    /// The same request with the model's defaults where it leaves something to the model.
+    /// The same request, with the model's defaults in place of missing settings.
     pub(crate) fn or_defaults(mut self, defaults: Defaults) -> Self {
         self.sampling.steps = self.sampling.steps.or(defaults.steps);
         self.guidance.scale = self.guidance.scale.or(defaults.guidance_scale);
         self
     }
 
-    /// The seed of image `index` of the batch. As torch takes the lowest 32 bits, the addition wraps around.
+    /// The seed of image `index` of the batch. The addition wraps around, because torch uses the lowest 32 bits.
     #[must_use]
     pub fn seed_of_image(&self, index: usize) -> u64 {
         self.seed.wrapping_add(index as u64)
     }
 
-    /// Checks all that can be checked without a model.
+    /// Checks the fields that can be checked without a model.
     ///
     /// # Errors
-    /// [`Error::Request`] with the first field that is out of its range.
+    /// [`Error::Request`] with the first field that is out of range.
     pub fn validate(&self) -> Result<(), Error> {
         let check =
             |holds: bool, field, problem: &str| if holds { Ok(()) } else { Err(Error::request(field, problem)) };
@@ -225,7 +227,7 @@ impl Request {
     }
 }
 
-/// A seed of 32 bits from the operating system's randomness, by way of the standard library's hash keys.
+/// A random seed of 32 bits. The hash keys of the standard library provide the operating system's randomness.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() & 0xffff_ffff
 }

@@ -1,4 +1,4 @@
-//! The scheduler of a checkpoint, and those that a request may ask for instead.
+//! The scheduler of a checkpoint, and the schedulers that a request can choose instead.
 
 use pyrograph_checkpoint::{CheckpointError, Note, scheduler_config};
 use pyrograph_scheduler::{Algorithm, PredictionType, Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule};
@@ -8,7 +8,7 @@ use crate::{Error, Request};
 
 const FILE: &str = "scheduler/scheduler_config.json";
 
-/// `scheduler_config.json`, as the class reads it that is asked for.
+/// The contents of `scheduler_config.json`, for any class that a request chooses.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     config: Value,
@@ -16,9 +16,9 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// `prediction_type` counts instead of the file's.
+    /// `prediction_type` overrides that of the file.
     ///
-    /// A class or a setting of it that is not implemented is no error as long as each request names another.
+    /// A class or a setting that is not implemented is an error only for requests that do not choose another scheduler.
     pub(crate) fn new(config: &Value, prediction_type: Option<PredictionType>) -> Result<(Self, Vec<Note>), Error> {
         let sampler = Self { config: config.clone(), prediction_type };
         let own = sampler.own_algorithm().map(|algorithm| sampler.read(algorithm));
@@ -30,7 +30,7 @@ impl Sampler {
         Ok((sampler, notes))
     }
 
-    /// The algorithm of the request, or else the checkpoint's.
+    /// The algorithm of the request, else that of the checkpoint.
     pub(crate) fn algorithm(&self, request: &Request) -> Result<Algorithm, Error> {
         let algorithm = request.sampling.scheduler.map_or_else(|| self.own_algorithm(), Ok)?;
         if request.sampling.karras == Some(true) && !algorithm.knows_karras_sigmas() {
@@ -42,7 +42,7 @@ impl Sampler {
         Ok(algorithm)
     }
 
-    /// The spacing of the request's noise levels, where it is not the algorithm's usual one.
+    /// The spacing of the request's noise levels, if it is not the algorithm's default.
     ///
     /// # Errors
     /// When the checkpoint's scheduler has a setting that is not implemented.
@@ -54,12 +54,12 @@ impl Sampler {
     /// The scheduler of a run.
     ///
     /// # Errors
-    /// When the checkpoint's scheduler has a setting that is not implemented, or cannot make so many steps.
+    /// When the checkpoint's scheduler has a setting that is not implemented, or does not support this number of steps.
     pub(crate) fn build(&self, algorithm: Algorithm, request: &Request) -> Result<Scheduler, Error> {
         Ok(algorithm.build(&self.config(algorithm, request)?, request.sampling.steps())?)
     }
 
-    /// The settings of the checkpoint with those of the request.
+    /// The settings of the checkpoint, overridden by those of the request.
     fn config(&self, algorithm: Algorithm, request: &Request) -> Result<SchedulerConfig, Error> {
         let (config, _) = self.read(algorithm)?;
         let schedule = match (request.sampling.karras, config.sigma_schedule()) {

@@ -1,4 +1,4 @@
-//! A checkpoint's networks, loaded to a device.
+//! The networks of a checkpoint on a device.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::start::Start;
 use crate::text::TextEncoder;
 use crate::{Canvas, Denoising, Device, Error, Pictures, Request};
 
-/// Stable Diffusion 1 or 2, loaded to a device.
+/// Stable Diffusion 1 or 2 on a device.
 #[derive(Debug)]
 pub struct StableDiffusion {
     unet: Arc<UNet2dConditionModel>,
@@ -37,16 +37,16 @@ pub struct StableDiffusion {
     defaults: Defaults,
 }
 
-/// How a checkpoint is loaded.
+/// Options for loading a checkpoint.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct LoadOptions {
     /// Whether UNet and text encoder run in float16 instead of float32. The autoencoder always runs in float32.
     pub f16: bool,
-    /// What the UNet predicts, for single files that do not say. Default: as the checkpoint says.
+    /// The prediction type of the UNet, for single files that do not state it. Default: that of the checkpoint.
     pub prediction_type: Option<PredictionType>,
-    /// Whether the UNet is given one sample at a time, first that of the negative prompt, then that of the prompt, image by
-    /// image. Slower, with the same images. Default: only where a device cannot hold more.
+    /// Whether the UNet computes one sample at a time: first that of the negative prompt, then that of the prompt,
+    /// image by image. This is slower, with the same images. Default: only where the device requires it.
     pub low_memory: bool,
 }
 
@@ -74,15 +74,15 @@ impl StableDiffusion {
     /// Loads a diffusers folder or a single `.safetensors` or `.ckpt` file to `device`, in float32.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read or describes something else than Stable Diffusion 1 or 2.
+    /// When the checkpoint cannot be read, or is not Stable Diffusion 1 or 2.
     pub fn from_path(path: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
         Self::open(path.as_ref(), device, LoadOptions::default())
     }
 
-    /// Loads a checkpoint as [`StableDiffusion::from_path`] does, from any storage and with options.
+    /// Loads a checkpoint like [`StableDiffusion::from_path`], from any storage and with options.
     ///
     /// # Errors
-    /// As [`StableDiffusion::from_path`], and when float16 is asked for on a device that lacks it.
+    /// As [`StableDiffusion::from_path`], and when float16 is requested on a device that does not support it.
     pub fn open(location: impl Into<Location>, device: &Device, options: LoadOptions) -> Result<Self, Error> {
         let location = location.into();
         let checkpoint = Checkpoint::open(location.clone())?;
@@ -90,7 +90,7 @@ impl StableDiffusion {
         Self::from_checkpoint(&checkpoint, &name, device, options)
     }
 
-    /// Loads a checkpoint that is opened already, and is called `name` in the text of its pictures.
+    /// Loads a checkpoint that is already open. The parameters of its images call it `name`.
     ///
     /// # Errors
     /// As [`StableDiffusion::open`].
@@ -139,17 +139,17 @@ impl StableDiffusion {
         pipeline.check_fit().map(|()| pipeline)
     }
 
-    /// Makes the images of a request.
+    /// Generates the images of a request.
     ///
     /// # Errors
-    /// When the request does not fit the model, the device fails, or what comes out is not finite.
+    /// When the request does not fit the model, the device fails, or a result is not finite.
     pub fn generate(&self, request: &Request) -> Result<Pictures, Error> {
         let mut denoising = self.denoise(request)?;
         denoising.try_for_each(|step| step.map(drop))?;
         denoising.images()
     }
 
-    /// Prepares the images of a request; iterating makes the steps.
+    /// Prepares the denoising of a request. Iterate over the result to make the steps.
     ///
     /// # Errors
     /// When the request does not fit the model or the device.
@@ -175,7 +175,8 @@ impl StableDiffusion {
         Ok(Denoising::new(parts, start))
     }
 
-    /// An estimate of the bytes that a request takes beside the weights: those of the UNet or of the decoder, the greater ones.
+    /// An estimate of the bytes that a request needs beside the weights: those of the UNet or of the decoder, whichever
+    /// are more.
     ///
     /// # Errors
     /// When the request does not fit the model or the device.
@@ -187,7 +188,7 @@ impl StableDiffusion {
         Ok(decoder.max(self.calls(latents).activations(self.samples_at_once(request, latents)?)))
     }
 
-    /// The most samples that the UNet can take at once.
+    /// The largest number of samples per call of the UNet.
     fn samples_at_once(&self, request: &Request, latents: [usize; 4]) -> Result<usize, Error> {
         let room = Room::of(&self.device);
         self.decoder_memory(latents, room)?;
@@ -200,13 +201,13 @@ impl StableDiffusion {
         Calls { config: &self.unet_config, size: [height, width], text_tokens, dtype: self.dtype }
     }
 
-    /// Images are decoded one after the other.
+    /// Images are decoded one by one.
     fn decoder_memory(&self, [_, channels, height, width]: [usize; 4], room: Room) -> Result<u64, Error> {
         memory::check_decoder(&self.decoder, [1, channels, height, width], room)
     }
 
-    /// The images of latents as [`Denoising::latents`] gives them, one after the other and in bands where a whole image
-    /// would be too large for the device.
+    /// Decodes latents in the form of [`Denoising::latents`] image by image, and in bands where a whole image would be
+    /// too large for the device.
     ///
     /// # Shapes
     /// `[batch, channels, height, width]`
@@ -217,7 +218,7 @@ impl StableDiffusion {
         pollster::block_on(self.decode_async(latents))
     }
 
-    /// [`decode`](Self::decode), where no thread may block.
+    /// [`decode`](Self::decode) for threads that must not block.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -226,7 +227,7 @@ impl StableDiffusion {
         Ok(Pictures::new(images.into_iter().map(|image| (image, String::new())).collect()))
     }
 
-    /// The end of the request's prompt and negative prompt that the text encoder cannot see, where they are too long.
+    /// The ends of the request's prompt and negative prompt that are too long for the text encoder.
     ///
     /// # Errors
     /// When the prompt cannot be tokenized.
@@ -235,12 +236,12 @@ impl StableDiffusion {
         prompts.filter_map(|prompt| self.text_encoder.dropped(prompt).transpose()).collect()
     }
 
-    /// The settings that the model wants where a request has none.
+    /// The model's default settings for a request.
     pub fn defaults(&self) -> Defaults {
         self.defaults
     }
 
-    /// What is to be known about the checkpoint: whose vocabulary is used, what is ignored or assumed.
+    /// Notes about the checkpoint: the vocabulary used, and settings that are ignored or assumed.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
@@ -289,10 +290,10 @@ impl StableDiffusion {
         };
         let (channels, latent) = (unet.in_channels, self.decoder.latent_channels);
         let problem =
-            format!("the UNet wants {channels} channels and the autoencoder has {latent}: text alone cannot drive it");
+            format!("takes {channels} channels, but the autoencoder has {latent}; only text to image is supported");
         check(channels == latent, problem)?;
         let width = self.text_encoder.width;
-        let problem = format!("the UNet does not fit a text encoder of width {width}");
+        let problem = format!("its `cross_attention_dim` must be {width}, the width of the text encoder");
         check(unet.cross_attention_dim.fits(unet.block_out_channels.len(), |dim| dim == width), problem)
     }
 }

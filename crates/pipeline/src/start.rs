@@ -1,4 +1,4 @@
-//! Where the denoising of a request begins.
+//! The start of a request's denoising.
 
 use burn::tensor::Tensor;
 use pyrograph_scheduler::{Noise, Scheduler};
@@ -8,14 +8,14 @@ use crate::{Device, Error, Request};
 /// The state before the first step.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// `[batch, channels, height / f, width / f]`, as noisy as the first step expects.
+    /// `[batch, channels, height / f, width / f]`, at the noise level of the first step.
     pub(crate) latents: Tensor<4>,
     /// The position of the first step in the scheduler's timesteps.
     pub(crate) first_step: usize,
 }
 
 impl Start {
-    /// Noise for a blank canvas: the request's own, or that of the generators.
+    /// Noise for a blank canvas: that of the request, else that of the generators.
     ///
     /// # Errors
     /// When the request's noise has another shape.

@@ -1,4 +1,4 @@
-//! Prompts to what the UNet sees of them.
+//! Encoding of prompts for the UNet.
 
 use burn::tensor::{DType, Tensor};
 use pyrograph_checkpoint::{Checkpoint, LoadReport, Note, TokenizerFiles, TokenizerSource, load};
@@ -35,7 +35,7 @@ impl TextEncoder {
         Ok((Self { tokenizer, model, blocks, width, tokens }, report, notes))
     }
 
-    /// The hidden states of a prompt's tokens, those before the last `clip_skip` blocks.
+    /// The hidden states of a prompt's tokens, without the last `clip_skip` blocks.
     ///
     /// # Shapes
     /// `[1, tokens, width]`
@@ -48,19 +48,20 @@ impl TextEncoder {
         Ok(self.model.forward(&[ids], clip_skip).last_hidden_state)
     }
 
-    /// The end of a prompt that the text encoder cannot see, where it is too long.
+    /// The end of a prompt that is too long for the text encoder; `None` if the whole prompt is used.
     pub(crate) fn dropped(&self, prompt: &str) -> Result<Option<String>, Error> {
         Ok(self.tokenizer.encode(prompt)?.dropped)
     }
 }
 
-/// Whether the embeddings of all tokens are more than the device can show a shader.
+/// Whether the token table is larger than the device's largest binding.
 pub(crate) fn table_is_too_large(config: &ClipTextConfig, dtype: DType, device: &Device) -> bool {
     let table = (config.vocab_size * config.hidden_size * dtype.size()) as u64;
     device.largest_binding().is_some_and(|largest| table > largest)
 }
 
-/// The checkpoint's tokenizer, whose prompts are no longer than the text encoder's positions and whose tokens it knows.
+/// The checkpoint's tokenizer. Its prompts have at most the length of the text encoder, and the text encoder knows all
+/// its tokens.
 pub(crate) fn tokenizer(source: &TokenizerSource, text_encoder: &ClipTextConfig) -> Result<Tokenizer, Error> {
     let mut config = match source {
         TokenizerSource::Files(files) => TokenizerConfig::from_files(&TokenFiles {

@@ -1,13 +1,13 @@
-//! The picture under the brush: a plain colour and layers over it.
+//! The canvas of an image: a plain colour with layers over it.
 
 use image::{Rgb, RgbImage};
 
 use crate::glyph::Layer;
 
-/// How far a contour takes the background towards black, or towards white, where it is strongest.
+/// How far a contour moves the background towards black or white at its strongest point.
 const CONTOUR: f32 = 0.5;
 
-/// A square picture of sRGB values from 0 to 1.
+/// A square image of sRGB values from 0 to 1.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     size: usize,
@@ -22,7 +22,7 @@ impl Canvas {
         Self { size, color, pixels: vec![color; size * size] }
     }
 
-    /// Lays `layer` over the picture, with a soft contour below it where it would be lost on the background.
+    /// Lays `layer` over the image. If it would not stand out from the background, a soft contour is drawn below it.
     pub(crate) fn lay(&mut self, layer: &Layer) {
         if self.would_be_lost(layer) {
             self.contour(layer);
@@ -34,16 +34,16 @@ impl Canvas {
         }
     }
 
-    /// The picture in eight bits.
+    /// The image in eight bits.
     pub(crate) fn into_picture(self) -> RgbImage {
         RgbImage::from_fn(self.size as u32, self.size as u32, |x, y| {
             Rgb(self.pixels[y as usize * self.size + x as usize].map(|value| (value * 255.0).round() as u8))
         })
     }
 
-    /// Whether more than a quarter of the border is nearly of the background's colour, that is, less than 40 of 255
-    /// from it on average over the channels. The border is what is at least half covered and has a neighbour that is
-    /// not.
+    /// Whether more than a quarter of the border has nearly the colour of the background: a difference of less than 40
+    /// of 255 on average over the channels. The border consists of pixels that are at least half covered and have a
+    /// neighbour that is not.
     fn would_be_lost(&self, layer: &Layer) -> bool {
         let covered = |x: usize, y: usize| layer.0[y * self.size + x][3] >= 0.5;
         let last = self.size - 1;
@@ -62,7 +62,8 @@ impl Canvas {
         alike * 4 > border
     }
 
-    /// Darkens the background around `layer`, or lightens it where it is dark: a blurred, slightly larger silhouette.
+    /// Darkens the background around `layer`, or lightens it where it is dark, with a blurred, slightly larger
+    /// silhouette.
     fn contour(&mut self, layer: &Layer) {
         let [red, green, blue] = self.color;
         let dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.35;
@@ -76,7 +77,7 @@ impl Canvas {
     }
 }
 
-/// Blurs along the axis in which neighbours lie `step` apart, with the binomial weights 1, 4, 6, 4, 1.
+/// Blurs along the axis whose neighbours are `step` apart, with the binomial weights 1, 4, 6, 4, 1.
 fn blur(values: &[f32], size: usize, step: usize) -> Vec<f32> {
     let at = |index: usize, offset: i64| {
         let place = (index / step % size) as i64 + offset;
@@ -92,7 +93,7 @@ fn blur(values: &[f32], size: usize, step: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// A square of `color` from 8 to 24 in a picture of 32 x 32.
+    /// A square of `color` from 8 to 24 in an image of 32 x 32.
     fn square(color: [f32; 3]) -> Layer {
         let inside = |index: usize| (8..24).contains(&(index % 32)) && (8..24).contains(&(index / 32));
         let [red, green, blue] = color;

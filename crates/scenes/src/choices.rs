@@ -1,4 +1,4 @@
-//! What a concept is combined with, backgrounds and styles, and which combinations are held out of training.
+//! Backgrounds and styles, and the combinations that are held out from training.
 
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ const fn background(name: &'static str, color: [u8; 3]) -> Background {
     Background { name, color }
 }
 
-/// The ten backgrounds, any two of them at least 80 of 255 apart in one of the three channels.
+/// The ten backgrounds. Any two differ by at least 80 of 255 in one of the three channels.
 pub(crate) const BACKGROUNDS: [Background; 10] = [
     background("red", [216, 36, 44]),
     background("orange", [248, 140, 28]),
@@ -31,10 +31,10 @@ pub(crate) const BACKGROUNDS: [Background; 10] = [
     background("black", [16, 16, 16]),
 ];
 
-/// Whose drawings are used.
+/// The source of a drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Style {
-    /// Fluent emoji, rendered with light and depth.
+    /// Fluent emoji, rendered in 3D.
     Solid,
     /// Fluent emoji, flat.
     Flat,
@@ -56,11 +56,11 @@ impl Style {
     }
 }
 
-/// Whether no training picture shows this object in this style on this background.
+/// Whether this object in this style on this background is held out from training.
 ///
-/// SHA-256 of `object/style`, its first four bytes read as a big-endian number, modulo 10, is the place in
-/// [`BACKGROUNDS`] of the one background that is held out. So a tenth of all combinations is, and every object occurs
-/// in training in every style on the other nine.
+/// The first four bytes of the SHA-256 of `object/style`, read as a big-endian number, modulo 10, give the index in
+/// [`BACKGROUNDS`] of the background that is held out. A tenth of all combinations is therefore held out, and training
+/// contains every object in every style on the nine other backgrounds.
 pub(crate) fn held_out(concept: &Concept, style: Style, background: Background) -> bool {
     let digest = Sha256::digest(format!("{}/{}", concept.name, style.name()));
     let number = digest.iter().take(4).fold(0, |number, &byte| number << 8 | u64::from(byte));
@@ -83,7 +83,7 @@ mod tests {
                 times[places[0]] += 1;
             }
         }
-        // Every background is held out about as often as any other.
+        // Every background is held out about equally often.
         let expected = table.len() * Style::ALL.len() / BACKGROUNDS.len();
         assert!(times.iter().all(|&times| times > expected / 2 && times < expected * 2), "{times:?}");
     }

@@ -1,22 +1,22 @@
-//! What the pictures show: the table `concepts.csv`, and how a concept is named in a caption.
+//! The objects of the images: the table `concepts.csv`, and the names of concepts in captions.
 
 use anyhow::{Context, Result, ensure};
 
 const TABLE: &str = include_str!("../concepts.csv");
 const HEADER: &str = "name,plural,code,category,mirror";
 
-/// One thing that all three styles have a drawing of.
+/// An object that all three styles have a drawing of.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Concept {
     /// As in "a red apple", without the article.
     pub(crate) name: &'static str,
     /// As in "two red apples", without the number.
     pub(crate) plural: &'static str,
-    /// Code points in hexadecimal, joined with `-`, without the variation selector at the end.
+    /// Code points in hexadecimal, joined by `-`, without the variation selector at the end.
     pub(crate) code: &'static str,
-    /// A word for groups in evaluations: `fruit`, `animal`, `vehicle` and so on.
+    /// The group of the object in evaluations: `fruit`, `animal`, `vehicle` and so on.
     pub(crate) category: &'static str,
-    /// Whether a mirrored drawing is right too; false where one of the styles has letters or digits.
+    /// Whether the drawing may be mirrored; false if one of the styles has letters or digits.
     pub(crate) mirror: bool,
 }
 
@@ -89,7 +89,7 @@ mod tests {
         ] {
             assert_eq!(find(name).two(), two);
         }
-        // Whatever is not in this list ends in s.
+        // All other plurals end in s.
         let others = ["sheep", "mice", "fish", "tropical fish", "snowmen", "cacti"];
         for concept in Concept::table().unwrap() {
             assert!(concept.plural.ends_with('s') || others.contains(&concept.plural), "{}", concept.plural);

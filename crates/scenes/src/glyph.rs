@@ -1,10 +1,10 @@
-//! One drawing, and how it is made as large as a picture needs it.
+//! A drawing, and its scaling to the size in an image.
 
 use image::RgbaImage;
 
 use crate::layout::Place;
 
-/// A drawing without the empty rows and columns around it. Colours are multiplied with alpha.
+/// A drawing without empty rows and columns around it. Colours are multiplied by alpha.
 #[derive(Debug)]
 pub(crate) struct Glyph {
     width: usize,
@@ -12,20 +12,21 @@ pub(crate) struct Glyph {
     pixels: Vec<[u8; 4]>,
 }
 
-/// A drawing in its place in a square picture, transparent around it: sRGB values times alpha, and alpha, from 0 to 1.
+/// A drawing at its place in a square image, transparent around it: sRGB values times alpha, and alpha, from 0 to 1.
 #[derive(Debug)]
 pub(crate) struct Layer(pub(crate) Vec<[f32; 4]>);
 
-/// The weights of the drawing's columns (or rows) in one column of the picture, from the first that counts.
+/// The weights of the drawing's columns (or rows) in one column of the image, beginning with the first that
+/// contributes.
 struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
 impl Glyph {
-    /// Cuts off the rows and columns around the drawing. None if nothing is left.
+    /// Removes empty rows and columns around the drawing; `None` if nothing is left.
     pub(crate) fn trimmed(premultiplied: &RgbaImage) -> Option<Self> {
-        // A stray pixel of a few percent is no part of the drawing.
+        // A single pixel of a few percent is not part of the drawing.
         let drawn = premultiplied.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[3] >= 16);
         let (left, top, right, bottom) = drawn
             .fold((u32::MAX, u32::MAX, 0, 0), |(left, top, right, bottom), (x, y, _)| {
@@ -37,16 +38,16 @@ impl Glyph {
         Some(Self { width: width as usize, height: height as usize, pixels })
     }
 
-    /// Width and height where the longer of the two is `side`.
+    /// Width and height, if the longer of the two is `side`.
     pub(crate) fn fitted(&self, side: f32) -> (f32, f32) {
         let longer = self.width.max(self.height) as f32;
         (side * self.width as f32 / longer, side * self.height as f32 / longer)
     }
 
-    /// The drawing at `place` of a picture of `size` x `size` pixels.
+    /// The drawing at `place` in an image of `size` x `size` pixels.
     ///
-    /// Resampled with Catmull and Rom's cubic, made wider by as much as the drawing shrinks, on sRGB values times
-    /// alpha, as browsers do it. The cubic is a polynomial, so that no machine's sine decides about a bit.
+    /// It is resampled with the Catmull-Rom cubic, widened by the factor of the reduction, on sRGB values times alpha,
+    /// as in browsers. The cubic is a polynomial, so the result does not depend on the sine function of a machine.
     pub(crate) fn stretched(&self, place: &Place, size: usize) -> Layer {
         let across: Vec<Taps> =
             (0..size).map(|x| Taps::new(x, place.left, place.width, self.width, place.mirrored)).collect();
@@ -71,14 +72,15 @@ impl Glyph {
 }
 
 impl Taps {
-    /// For pixel `at` of the picture, in which `length` pixels of the drawing lie from `start` on, `extent` long.
+    /// The weights for pixel `at` of the image. The `length` pixels of the drawing begin at `start` and are `extent`
+    /// long in the image.
     fn new(at: usize, start: f32, extent: f32, length: usize, mirrored: bool) -> Self {
         let scale = (length as f32 / extent).max(1.0);
         let part = (at as f32 + 0.5 - start) / extent;
         let center = if mirrored { 1.0 - part } else { part } * length as f32;
         let (from, to) = ((center - 2.0 * scale).floor() as i64, (center + 2.0 * scale).ceil() as i64);
         let weight = |source: i64| cubic((source as f32 + 0.5 - center) / scale);
-        // What lies beyond the drawing counts too: it is transparent.
+        // Weights outside of the drawing count too: it is transparent there.
         let total: f32 = (from..to).map(weight).sum();
         let within = from.clamp(0, length as i64)..to.clamp(0, length as i64);
         Self { first: within.start as usize, weights: within.map(|source| weight(source) / total).collect() }
@@ -96,7 +98,7 @@ impl Taps {
     }
 }
 
-/// Catmull and Rom's cubic, which is zero from 2 on.
+/// The Catmull-Rom cubic, which is zero from 2 on.
 fn cubic(distance: f32) -> f32 {
     let x = distance.abs();
     if x < 1.0 {

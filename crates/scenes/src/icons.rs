@@ -16,7 +16,7 @@ use crate::choices::Style;
 use crate::concepts::Concept;
 use crate::glyph::Glyph;
 
-/// Side of a rendered SVG in pixels, as large as the pictures of the Fluent emoji.
+/// Side of a rendered SVG in pixels, as large as the images of the Fluent emoji.
 const SIDE: u32 = 256;
 
 /// A glyph of every concept in every style.
@@ -50,7 +50,7 @@ impl Icons {
     }
 }
 
-/// A picture named after its code points, with or without the variation selector that asks for colours.
+/// The image file of these code points, with or without the variation selector for colour.
 fn webp(folder: &Path, code: &str) -> Result<RgbaImage> {
     let names = [format!("{code}.webp"), format!("{code}-fe0f.webp")];
     let path = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
@@ -64,8 +64,8 @@ fn webp(folder: &Path, code: &str) -> Result<RgbaImage> {
     Ok(picture)
 }
 
-/// A package of SVG in the format of Iconify: `chars.json` leads from code points to names, `icons.json` from names to
-/// what stands inside of `<svg>`.
+/// A package of SVG in Iconify's format: `chars.json` maps code points to names, `icons.json` maps names to the
+/// contents of `<svg>`.
 struct IconSet {
     path: PathBuf,
     names: HashMap<String, String>,
@@ -90,7 +90,7 @@ impl IconSet {
         Ok(Self { names, icons: json(&path)?, path })
     }
 
-    /// Colours multiplied with alpha, as tiny-skia holds them.
+    /// Renders an icon. Colours are multiplied by alpha, as in tiny-skia.
     fn render(&self, code: &str) -> Result<RgbaImage> {
         let Bodies { width, height, icons } = &self.icons;
         let icon = self.names.get(code).and_then(|name| icons.get(name));
@@ -100,9 +100,9 @@ impl IconSet {
              viewBox=\"0 0 {width} {height}\" width=\"{SIDE}\" height=\"{SIDE}\">{body}</svg>"
         );
         let tree = Tree::from_str(&svg, &Options::default()).with_context(|| self.path.display().to_string())?;
-        let mut pixmap = Pixmap::new(SIDE, SIDE).context("no memory for a picture")?;
+        let mut pixmap = Pixmap::new(SIDE, SIDE).context("no memory for an image")?;
         resvg::render(&tree, Transform::identity(), &mut pixmap.as_mut());
-        RgbaImage::from_raw(SIDE, SIDE, pixmap.take()).context("a picture of another size")
+        RgbaImage::from_raw(SIDE, SIDE, pixmap.take()).context("the image has another size")
     }
 }
 

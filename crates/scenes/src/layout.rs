@@ -1,4 +1,4 @@
-//! Where objects lie in a picture.
+//! The places of objects in an image.
 
 use crate::glyph::Glyph;
 use crate::random::Random;
@@ -13,29 +13,30 @@ pub(crate) struct Place {
     pub(crate) mirrored: bool,
 }
 
-/// How far an object lies from the middle at most, as a part of the picture's side.
+/// The largest distance of an object from the middle, as a fraction of the image's side.
 const DRIFT: f32 = 0.08;
 
-/// And as a part of the way to the edge, so that no object touches it.
+/// The same as a fraction of the distance to the edge; below 1, no object touches the edge.
 const WAY: f32 = 0.75;
 
-/// The longer side of an object on a plain drawing, as a part of the picture's side.
+/// The longer side of an object on a plain drawing, as a fraction of the image's side.
 const DRAWING: f32 = 0.8;
 
-/// In the middle, as large as every other drawing.
+/// The place in the middle, with the same size for every drawing.
 pub(crate) fn centered(glyph: &Glyph, size: usize) -> Place {
     let side = size as f32;
     let (width, height) = glyph.fitted(side * DRAWING);
     Place { left: (side - width) / 2.0, top: (side - height) / 2.0, width, height, mirrored: false }
 }
 
-/// Alone: its longer side 70 to 90 % of the picture's.
+/// The place of a single object: its longer side is 70 to 90 % of the image's side.
 pub(crate) fn alone(glyph: &Glyph, mirror: bool, size: usize, random: &mut Random) -> Place {
     let part = random.between(0.70, 0.90);
     within(glyph, part, mirror, (0.0, size as f32), size, random)
 }
 
-/// Side by side, from left to right: the longer sides 45 to 48 % of the picture's, each object in its own half.
+/// The places of two objects, from left to right: their longer sides are 45 to 48 % of the image's side, and each is in
+/// its own half.
 pub(crate) fn beside(glyphs: [(&Glyph, bool); 2], size: usize, random: &mut Random) -> [Place; 2] {
     let half = size as f32 / 2.0;
     let part = random.between(0.45, 0.48);
@@ -46,7 +47,7 @@ pub(crate) fn beside(glyphs: [(&Glyph, bool); 2], size: usize, random: &mut Rand
     ]
 }
 
-/// Near the middle of a column of the picture, given by its left edge and its width.
+/// A place near the middle of a column of the image, which is given by its left edge and its width.
 fn within(glyph: &Glyph, part: f32, mirror: bool, column: (f32, f32), size: usize, random: &mut Random) -> Place {
     let side = size as f32;
     let (width, height) = glyph.fitted(side * part);

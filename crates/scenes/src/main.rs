@@ -1,4 +1,4 @@
-//! The program `scenes`: pictures of emoji on plain backgrounds with captions, to train and to judge a model.
+//! The program `scenes`: makes images of emoji on plain backgrounds with captions, to train and evaluate a model.
 
 mod canvas;
 mod choices;
@@ -26,28 +26,28 @@ use crate::plan::{Company, Scene};
 use crate::random::Random;
 use crate::record::Record;
 
-/// Make captioned pictures of emoji
+/// Make images of emoji with captions
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the pictures and captions.jsonl go: a new or empty folder
+    /// Output folder for the images and captions.jsonl, new or empty
     folder: PathBuf,
     /// Folder with the unpacked packages fluent-emoji-3d, fluent-emoji-flat and noto
     #[arg(long, value_name = "DIR")]
     icons: PathBuf,
-    /// Side of the pictures in pixels
+    /// Side of the images in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = clap::value_parser!(u16).range(16..=512))]
     size: u16,
-    /// Number of pictures; without it, as many as show every combination twice with one object
+    /// Number of images [default: every combination at least twice with one object]
     #[arg(long, value_name = "N", conflicts_with = "drawings")]
     count: Option<usize>,
     /// Seed of order, size, place and mirroring
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u32,
-    /// Draw the combinations that are held out of training
+    /// Use the combinations that are held out from training
     #[arg(long, conflicts_with = "drawings")]
     held_out: bool,
-    /// Draw every combination once, one object in the middle
+    /// Make one image of every combination, with one object in the middle
     #[arg(long)]
     drawings: bool,
 }
@@ -56,7 +56,8 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help goes to standard output; a mistake is one of the caller's, like every other.
+            // Help goes to standard output. A wrong argument exits with the same code as all other errors of the
+            // caller.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
@@ -100,7 +101,7 @@ fn run(arguments: &Arguments) -> Result<String> {
     Ok(summary(&concepts, &scenes))
 }
 
-/// Pictures of an earlier run would otherwise lie among the new ones.
+/// Fails if the folder has contents, because images of an earlier run would be mixed with the new ones.
 fn make_empty(folder: &Path) -> Result<()> {
     let name = || folder.display().to_string();
     fs::create_dir_all(folder).with_context(name)?;
@@ -134,7 +135,7 @@ fn picture(scene: &Scene<'_>, icons: &Icons, arguments: &Arguments, random: &mut
 fn summary(concepts: &[Concept], scenes: &[Scene<'_>]) -> String {
     let (held, shown) = (plan::combinations(concepts, true).len(), plan::combinations(concepts, false).len());
     format!(
-        "{} concepts; with style and background {} combinations, {held} of them held out of training; {} pictures",
+        "{} concepts; with style and background {} combinations, {held} of them held out from training; {} images",
         concepts.len(),
         held + shown,
         scenes.len()

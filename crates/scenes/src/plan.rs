@@ -1,18 +1,19 @@
-//! Which scenes are drawn, and in which order.
+//! The scenes to draw, and their order.
 
 use crate::choices::{BACKGROUNDS, Background, Style, held_out};
 use crate::concepts::Concept;
 use crate::random::Random;
 
-/// Of every twenty pictures, so many show one object; half of the others two of the same, half two different ones.
+/// Of every twenty images, this many show one object. Half of the others show two of the same object, half two
+/// different ones.
 const ALONE: usize = 14;
 const TWINS: usize = 3;
 const CYCLE: usize = ALONE + 2 * TWINS;
 
-/// The stream of random numbers for the order; the pictures have those from 0 on.
+/// The stream of random numbers for the order; the images have the streams from 0 on.
 const ORDER: u32 = u32::MAX;
 
-/// What a picture shows.
+/// The contents of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Scene<'a> {
     pub(crate) object: &'a Concept,
@@ -21,7 +22,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) style: Style,
 }
 
-/// What stands to the right of a scene's object.
+/// The object to the right of a scene's first object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Company<'a> {
     Nothing,
@@ -32,7 +33,7 @@ pub(crate) enum Company<'a> {
 /// One object in one style on one background.
 pub(crate) type Combination<'a> = (&'a Concept, Style, Background);
 
-/// The combinations that are held out of training, or the others, in the order of the table.
+/// The combinations that are held out from training, or the others, in the order of the table.
 pub(crate) fn combinations(concepts: &[Concept], held: bool) -> Vec<Combination<'_>> {
     all(concepts).filter(|&(object, style, background)| held_out(object, style, background) == held).collect()
 }
@@ -50,16 +51,16 @@ pub(crate) fn drawings(concepts: &[Concept]) -> Vec<Scene<'_>> {
         .collect()
 }
 
-/// As many pictures as show every combination at least twice alone.
+/// The number of images in which every combination occurs at least twice with a single object.
 pub(crate) fn usual_count(concepts: &[Concept], held: bool) -> usize {
     (combinations(concepts, held).len() * 2).div_ceil(ALONE) * CYCLE
 }
 
-/// `count` scenes of what is held out of training, or of nothing that is.
+/// `count` scenes, either of held-out combinations or of the others.
 ///
-/// Each kind of scene goes through all combinations of its object in one random order, again and again, so that none
-/// occurs more than once more often than another. A second object of another kind is drawn by lot; in training it is
-/// none that is held out on this background and in this style.
+/// Each kind of scene repeats all combinations of its object in one random order, so no combination occurs more than
+/// once more often than another. A second, different object is chosen at random; in training, it is never held out on
+/// this background and in this style.
 pub(crate) fn scenes(concepts: &[Concept], held: bool, count: usize, seed: u32) -> Vec<Scene<'_>> {
     let mut order = combinations(concepts, held);
     let mut random = Random::new(seed, ORDER);

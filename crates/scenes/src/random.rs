@@ -2,8 +2,8 @@
 
 use rand_mt::Mt;
 
-/// MT19937, whose numbers its paper fixes, unlike those of a library's own choice. Every picture has one of its own,
-/// so that it does not matter on which thread it is drawn.
+/// MT19937. Its paper defines its numbers, unlike those of a library's default generator. Every image has its own
+/// generator, so the result does not depend on the thread that draws it.
 pub(crate) struct Random(Mt);
 
 impl Random {
@@ -12,7 +12,7 @@ impl Random {
         Self(Mt::new_with_key([seed, stream]))
     }
 
-    /// A whole number below `end`, which is far below 2^32, so that the bias of the multiplication does not matter.
+    /// An integer below `end`. `end` is far below 2^32, so the bias of the multiplication does not matter.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         ((u64::from(self.0.next_u32()) * end as u64) >> 32) as usize
     }
@@ -23,12 +23,12 @@ impl Random {
         low + (high - low) * unit
     }
 
-    /// True as often as false.
+    /// True or false with equal probability.
     pub(crate) fn coin(&mut self) -> bool {
         self.below(2) == 1
     }
 
-    /// Puts `items` into a random order, as Fisher and Yates do.
+    /// Shuffles `items` with the algorithm of Fisher and Yates.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));

@@ -1,10 +1,10 @@
-//! What is written about a picture: a line of `captions.jsonl`.
+//! The description of an image: a line of `captions.jsonl`.
 
 use serde::Serialize;
 
 use crate::plan::{Company, Scene};
 
-/// One picture with its caption; the keys after `text` are for evaluation.
+/// One image with its caption; the keys after `text` are for evaluation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Record<'a> {
     pub(crate) file_name: String,
@@ -19,7 +19,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The record of the picture at `index`, counted from 0; files are counted from 1.
+    /// The record of the image at `index`, counted from 0; files are counted from 1.
     pub(crate) fn new(scene: &Scene<'a>, index: usize) -> Self {
         let Scene { object, company, background, style } = scene;
         let (objects, second, count) = match company {

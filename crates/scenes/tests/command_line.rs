@@ -1,4 +1,4 @@
-//! The program as it is called, on packages of drawings that are made here.
+//! Runs the program on packages of drawings that are made here.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -43,7 +43,7 @@ fn scenes(icons: &Path, folder: &Path, more: &[&str]) -> Output {
     Command::new(program).arg(folder).arg("--icons").arg(icons).args(more).output().unwrap()
 }
 
-/// The names of all files in a folder with their bytes.
+/// The names and bytes of all files in a folder.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
@@ -63,7 +63,7 @@ fn a_seed_makes_the_same_files_each_time() {
         let folder = made.path().join(name);
         let output = scenes(icons.path(), &folder, &["--count", "40", "--size", "32", "--seed", seed]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("40 pictures"));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("40 images"));
         files(&folder)
     };
     let (first, again, other) = (run("first", "5"), run("again", "5"), run("other", "6"));
@@ -75,7 +75,7 @@ fn a_seed_makes_the_same_files_each_time() {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         let picture = image::load_from_memory(&first[record["file_name"].as_str().unwrap()]).unwrap().into_rgb8();
         assert_eq!(picture.dimensions(), (32, 32));
-        // Two objects leave the middle free, one covers it.
+        // Two objects leave the middle free; a single object covers it.
         let covered = picture.get_pixel(16, 16).0 == [255, 0, 0];
         assert!(covered || record["count"] == 2, "{line}");
     }
@@ -86,7 +86,7 @@ fn a_drawing_lies_in_the_middle_of_its_background() {
     let (icons, made) = (packages(), TempDir::new().unwrap());
     let folder = made.path().join("drawings");
     assert!(scenes(icons.path(), &folder, &["--drawings", "--size", "20"]).status.success());
-    // The third picture is the first concept on the third background, yellow.
+    // The third image is the first concept on the third background, yellow.
     let picture = image::open(folder.join("000003.png")).unwrap().into_rgb8();
     for (x, y, pixel) in picture.enumerate_pixels() {
         let inside = (2..18).contains(&x) && (2..18).contains(&y);

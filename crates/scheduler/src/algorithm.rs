@@ -14,7 +14,8 @@ use crate::pndm::Pndm;
 use crate::unipc::UniPc;
 use crate::{Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule};
 
-/// The samplers of this crate. `Display` uses the names of the command line, `FromStr` also those of AUTOMATIC1111's web UI.
+/// The samplers of this crate. `Display` writes the names of the command line. `FromStr` also reads those of
+/// AUTOMATIC1111's web UI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// Ancestral sampling of Ho et al., `DDPMScheduler`.
@@ -47,7 +48,7 @@ pub enum Algorithm {
     Kdpm2Ancestral,
 }
 
-/// The names under which an algorithm is known.
+/// The names of an algorithm.
 struct Names {
     command_line: &'static str,
     class: &'static str,
@@ -93,15 +94,15 @@ impl Algorithm {
         Names { command_line, class, automatic1111 }
     }
 
-    /// The algorithm of a diffusers class, as `_class_name` in `scheduler_config.json` names it. `algorithm_type` is that
-    /// key of the file; only `DPMSolverMultistepScheduler` looks at it.
+    /// The algorithm of a diffusers class. `class` is the `_class_name` of `scheduler_config.json` and `algorithm_type`
+    /// is the key of that name in the same file, which only `DPMSolverMultistepScheduler` uses.
     ///
     /// # Errors
     /// A class or an algorithm type that is not implemented here.
     pub fn from_class_name(class: &str, algorithm_type: Option<&str>) -> Result<Self, SchedulerError> {
         let algorithm = Self::ALL.into_iter().find(|algorithm| algorithm.class_name() == class);
         match (algorithm.ok_or_else(|| SchedulerError::UnknownClass(class.to_owned()))?, algorithm_type) {
-            // diffusers turns the type of a DEIS configuration into its own default.
+            // diffusers replaces the type of a DEIS configuration by its own default.
             (Self::DpmSolverPlusPlus, None | Some("dpmsolver++" | "deis")) => Ok(Self::DpmSolverPlusPlus),
             (Self::DpmSolverPlusPlus, Some("sde-dpmsolver++")) => Ok(Self::DpmSolverPlusPlusSde),
             (Self::DpmSolverPlusPlus, Some(other)) => Err(SchedulerError::setting(
@@ -113,11 +114,10 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a name, and the sigma schedule that names of AUTOMATIC1111's web UI may end with, as in
-    /// `DPM++ 2M Karras`.
+    /// The algorithm of a name, and the sigma schedule at its end, as in AUTOMATIC1111's `DPM++ 2M Karras`.
     ///
     /// # Errors
-    /// No algorithm has the name that is left without the schedule.
+    /// No algorithm has the name that remains without the schedule.
     pub fn from_name_with_schedule(name: &str) -> Result<(Self, Option<SigmaSchedule>), SchedulerError> {
         let cut = |schedule: SigmaSchedule| {
             let rest = name.strip_suffix(schedule.automatic1111_name())?.strip_suffix(' ')?;
@@ -135,7 +135,7 @@ impl Algorithm {
         self.names().class
     }
 
-    /// What AUTOMATIC1111's web UI calls the sampler in the text of a PNG.
+    /// The name of the sampler in AUTOMATIC1111's web UI and in its PNG texts.
     #[must_use]
     pub fn automatic1111_name(self) -> &'static str {
         self.names().automatic1111
@@ -147,11 +147,11 @@ impl Algorithm {
         !matches!(self, Self::Ddpm | Self::Ddim | Self::Pndm | Self::Lcm | Self::EulerAncestral)
     }
 
-    /// A scheduler for `steps` denoising steps. As diffusers' `from_config` does, the algorithm takes the settings it
-    /// knows from `config` and its own defaults for what is absent there.
+    /// A scheduler for `steps` denoising steps. As with diffusers' `from_config`, the algorithm takes the settings that
+    /// it knows from `config`, and its own defaults for missing settings.
     ///
     /// # Errors
-    /// Zero steps, more steps than the algorithm can make, or settings it cannot use.
+    /// Zero steps, more steps than the algorithm supports, or settings that it cannot use.
     pub fn build(self, config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         config.validate()?;
         let config = &config.seen_by(self);
@@ -173,7 +173,7 @@ impl Algorithm {
         }
     }
 
-    /// `reason` goes on after the permitted range.
+    /// `reason` follows the permitted range in the message.
     pub(crate) fn check_steps(self, steps: usize, min: usize, max: usize, reason: &str) -> Result<(), SchedulerError> {
         if (min..=max).contains(&steps) {
             return Ok(());

@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, SigmaSchedule, TimestepSpacing};
 
-/// More training steps than this are taken for a broken file.
+/// A file with more training steps than this is considered broken.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
 /// The variance of the reverse process in DDPM, section 3.2 of <https://arxiv.org/abs/2006.11239>.
@@ -11,16 +11,16 @@ const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 pub enum VarianceType {
     /// Beta-tilde, the variance of the posterior.
     FixedSmall,
-    /// Beta-tilde by way of its logarithm.
+    /// Beta-tilde, computed through its logarithm.
     FixedSmallLog,
     /// Beta.
     FixedLarge,
-    /// Beta by way of its logarithm; diffusers yields NaN here.
+    /// Beta, computed through its logarithm; diffusers yields NaN here.
     FixedLargeLog,
 }
 
-/// How a multistep solver forms its higher orders: `midpoint` and `heun` for DPM-Solver++, `bh1` and `bh2` for UniPC,
-/// `logrho` for DEIS. An algorithm that meets another's type uses its own default.
+/// The form of a multistep solver's higher orders: `midpoint` and `heun` for DPM-Solver++, `bh1` and `bh2` for UniPC,
+/// `logrho` for DEIS. An algorithm uses its own default instead of another algorithm's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SolverType {
@@ -48,9 +48,9 @@ pub enum FinalSigmasType {
 
 /// The explicit settings of a `scheduler_config.json`.
 ///
-/// A key that is absent is `None` and stands for the default of the algorithm that is built, so that one configuration
-/// serves every [`Algorithm`] as diffusers' `from_config` does. Keys are named and mean what they do in diffusers; keys
-/// that are unknown here are ignored.
+/// A missing key is `None` and stands for the default of the algorithm that is built. One configuration therefore
+/// serves every [`Algorithm`], as with diffusers' `from_config`. Keys have the names and meanings of diffusers; unknown
+/// keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
@@ -63,19 +63,19 @@ pub struct SchedulerConfig {
     pub beta_start: Option<f64>,
     /// The last beta, 0.02 by default; 0.012 for Heun, LCM and both KDPM2.
     pub beta_end: Option<f64>,
-    /// How beta grows, linearly by default; `scaled_linear` for LCM.
+    /// How beta grows with the timestep; linearly by default, `scaled_linear` for LCM.
     pub beta_schedule: Option<BetaSchedule>,
     /// Every beta, in place of the three settings above.
     pub trained_betas: Option<Vec<f32>>,
-    /// What the model predicts, `epsilon` by default.
+    /// The model's prediction; `epsilon` by default.
     pub prediction_type: Option<PredictionType>,
-    /// Which training timesteps are used: `leading` by default for DDPM, DDIM and PNDM, else `linspace`.
+    /// The selection of training timesteps: `leading` by default for DDPM, DDIM and PNDM, else `linspace`.
     pub timestep_spacing: Option<TimestepSpacing>,
-    /// Added to the timesteps of `leading`; 0 by default.
+    /// Offset of the timesteps of `leading`; 0 by default.
     pub steps_offset: Option<usize>,
     /// Whether the denoised sample is clipped: DDPM and DDIM (by default), LCM and Heun.
     pub clip_sample: Option<bool>,
-    /// The largest magnitude that clipping leaves; 1 by default.
+    /// The range of the clipped values is [-`clip_sample_range`, `clip_sample_range`]; 1 by default.
     pub clip_sample_range: Option<f64>,
     /// Whether alpha-bar after the last step is 1 or that of timestep 0: DDIM (1 by default) and PNDM.
     pub set_alpha_to_one: Option<bool>,
@@ -97,7 +97,7 @@ pub struct SchedulerConfig {
     pub use_exponential_sigmas: Option<bool>,
     /// Whether noise levels are quantiles of a beta distribution (<https://arxiv.org/abs/2407.12173>).
     pub use_beta_sigmas: Option<bool>,
-    /// `dpmsolver++` or `sde-dpmsolver++`: which form of DPM-Solver++ the class stands for.
+    /// The form of DPM-Solver++: `dpmsolver++` or `sde-dpmsolver++`.
     pub algorithm_type: Option<String>,
     /// The order of DPM-Solver++, UniPC and DEIS, 1 to 3; 2 by default.
     pub solver_order: Option<usize>,
@@ -109,44 +109,45 @@ pub struct SchedulerConfig {
     pub euler_at_final: Option<bool>,
     /// The noise level after the last step of Euler, DPM-Solver++ and UniPC; `zero` by default.
     pub final_sigmas_type: Option<FinalSigmasType>,
-    /// DPM-Solver++ begins no earlier than at this half log signal-to-noise ratio; without bound by default.
+    /// The smallest half log signal-to-noise ratio at which DPM-Solver++ begins; unlimited by default.
     pub lambda_min_clipped: Option<f64>,
     /// Whether UniPC works on the denoised sample or on epsilon; true by default.
     pub predict_x0: Option<bool>,
-    /// The steps after which UniPC does not correct; none by default.
+    /// The steps after which UniPC applies no correction; none by default.
     pub disable_corrector: Option<Vec<usize>>,
     /// LCM's number of steps in distillation; 50 by default.
     pub original_inference_steps: Option<usize>,
-    /// What LCM's boundary conditions multiply the timestep with; 10 by default.
+    /// The factor of the timestep in LCM's boundary conditions; 10 by default.
     pub timestep_scaling: Option<f64>,
-    /// DDIM's share of fresh noise between 0 (by default) and 1. diffusers takes it as an argument of the pipeline.
+    /// DDIM's share of fresh noise, from 0 (the default) to 1. In diffusers it is an argument of the pipeline.
     pub eta: Option<f64>,
-    /// The strength into which LCM fits all its steps; the whole schedule by default. diffusers takes it as an argument of
-    /// the latent consistency pipelines, whose image to image makes as many steps as text to image. Runs of other
-    /// algorithms, and of LCM in other pipelines, are cut instead: [`Scheduler::first_step`](crate::Scheduler::first_step).
+    /// The strength within which LCM places all its steps; the whole schedule by default. In diffusers it is an
+    /// argument of the latent consistency pipelines, whose image to image makes as many steps as text to image. Other
+    /// algorithms, and LCM in other pipelines, make only the last part of the steps instead:
+    /// [`Scheduler::first_step`](crate::Scheduler::first_step).
     #[serde(skip)]
     pub strength: Option<f64>,
-    /// Whether [`with_pipeline_defaults`](Self::with_pipeline_defaults) was applied; no key of the file.
+    /// Whether [`with_pipeline_defaults`](Self::with_pipeline_defaults) was applied. It is not a key of the file.
     #[serde(skip)]
     pub corrected: bool,
 }
 
 impl SchedulerConfig {
-    /// Reads a `scheduler_config.json`, in which `null` stands for the default, as for an absent key.
+    /// Reads a `scheduler_config.json`. `null` stands for the default, like a missing key.
     ///
     /// # Errors
-    /// Text that is no JSON object, a value of the wrong type, out of range or with an unknown name.
+    /// Text that is not a JSON object, or a value of the wrong type, out of range or with an unknown name.
     pub fn from_json(text: &str) -> Result<Self, SchedulerError> {
         let wrong = |cause| SchedulerError::Json { cause };
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(wrong)?;
         let config: Self = serde_path_to_error::deserialize(serde_json::Value::Object(object))
-            .map_err(|error| wrong(serde::de::Error::custom(error)))?; // with the key's name
+            .map_err(|error| wrong(serde::de::Error::custom(error)))?; // names the key
         config.validate()?;
         Ok(config)
     }
 
-    /// The configuration as the constructor of diffusers' `StableDiffusionPipeline` leaves it: `steps_offset` is 1 and
-    /// `clip_sample` is false. Both also hold for other algorithms if the file has the key; if it has not, another
+    /// Applies the corrections of diffusers' `StableDiffusionPipeline`: `steps_offset` becomes 1 and `clip_sample`
+    /// becomes false. If the file has the key, the correction also applies to other algorithms; if not, another
     /// algorithm keeps its own default.
     #[must_use]
     pub fn with_pipeline_defaults(mut self) -> Self {
@@ -156,10 +157,10 @@ impl SchedulerConfig {
         self
     }
 
-    /// The algorithm that the file names by `_class_name` and `algorithm_type`.
+    /// The algorithm that `_class_name` and `algorithm_type` name.
     ///
     /// # Errors
-    /// No class name, or one that is not implemented here.
+    /// A missing class name, or one that is not implemented here.
     pub fn algorithm(&self) -> Result<Algorithm, SchedulerError> {
         let class = self.class_name.as_deref();
         let class = class.ok_or_else(|| {
@@ -168,7 +169,8 @@ impl SchedulerConfig {
         Algorithm::from_class_name(class, self.algorithm_type.as_deref())
     }
 
-    /// What `algorithm` reads: the corrections of the pipeline reach absent keys only for the file's own class.
+    /// The configuration for `algorithm`: the pipeline's corrections of missing keys apply only to the file's own
+    /// class.
     pub(crate) fn seen_by(&self, algorithm: Algorithm) -> Self {
         let mut config = self.clone();
         if self.corrected && self.class_name.as_deref() == Some(algorithm.class_name()) {
@@ -177,7 +179,7 @@ impl SchedulerConfig {
         if algorithm.knows_karras_sigmas() { config } else { config.with_sigma_schedule(None) }
     }
 
-    /// How noise levels are spaced, where `use_karras_sigmas`, `use_exponential_sigmas` or `use_beta_sigmas` is true.
+    /// The spacing of the noise levels, if `use_karras_sigmas`, `use_exponential_sigmas` or `use_beta_sigmas` is true.
     #[must_use]
     pub fn sigma_schedule(&self) -> Option<SigmaSchedule> {
         self.sigma_schedules().next().map(|(_, schedule)| schedule)

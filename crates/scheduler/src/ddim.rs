@@ -12,7 +12,8 @@ use crate::{Scheduler, SchedulerConfig, SchedulerError};
 /// Denoising diffusion implicit models, <https://arxiv.org/abs/2010.02502>, equation 12.
 #[derive(Debug)]
 pub(crate) struct Ddim {
-    /// Where each step leads: a fixed number of timesteps down, which is not always the next call's timestep.
+    /// The level after each step. It lies a fixed number of timesteps below, which is not always the timestep of the
+    /// next call.
     targets: Vec<Level>,
     eta: f64,
 }

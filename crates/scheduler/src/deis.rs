@@ -8,14 +8,14 @@ use crate::sampler::{Call, History, Sampler};
 use crate::schedule::{MultistepOptions, Schedule};
 use crate::{Algorithm, FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError};
 
-/// Below this number of steps the last ones are of lower order.
+/// With fewer steps than this, the last ones are of lower order.
 const FEW_STEPS: usize = 15;
 
-/// The exponential integrator of <https://arxiv.org/abs/2204.13902> with polynomials in log rho (rho-AB), of first to third
-/// order; rho = sigma / alpha.
+/// The exponential integrator of <https://arxiv.org/abs/2204.13902> with polynomials in log rho (rho-AB), of order 1 to
+/// 3; rho = sigma / alpha.
 #[derive(Debug)]
 pub(crate) struct Deis {
-    /// The noise in the samples.
+    /// The noise predictions.
     history: History,
     lower_order_final: bool,
 }

@@ -5,9 +5,9 @@ use crate::noise_schedule::{BetaDefaults, NoiseSchedule};
 use crate::posterior::Posterior;
 use crate::{PredictionType, SchedulerConfig, SchedulerError, VarianceType};
 
-/// The diffusion process of training in closed form: what a timestep does to a sample, what a model is asked for, and the
-/// bound on its likelihood. Symbols are those of Ho et al. (<https://arxiv.org/abs/2006.11239>); timesteps count from 0, so
-/// that timestep t here is t + 1 there. Every sample of a batch has a timestep of its own.
+/// The diffusion process of training in closed form: adding noise at a timestep, the target of the model, and the bound
+/// on its likelihood. Symbols are those of Ho et al. (<https://arxiv.org/abs/2006.11239>). Timesteps count from 0:
+/// timestep t here is t + 1 there. Every sample of a batch has its own timestep.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -32,7 +32,7 @@ pub struct Diffusion {
 pub struct Gaussian {
     /// `[batch, channels, height, width]`
     pub mean: Tensor<4>,
-    /// Of each sample of the batch.
+    /// One variance per sample of the batch.
     pub variance: Vec<f64>,
 }
 
@@ -68,7 +68,7 @@ impl Diffusion {
         self.sum(timesteps, original, |level| level.alpha, noise, |level| level.sigma)
     }
 
-    /// What the model is to predict for [`add_noise`](Self::add_noise) of the same arguments.
+    /// The target of the model for [`add_noise`](Self::add_noise) with the same arguments.
     ///
     /// # Shapes
     /// - `original`, `noise` and output: `[batch, channels, height, width]`
@@ -82,7 +82,7 @@ impl Diffusion {
         }
     }
 
-    /// `x_0` as the model's output has it.
+    /// `x_0` according to the model's output.
     ///
     /// # Shapes
     /// - `output`, `noisy` and result: `[batch, channels, height, width]`
@@ -98,7 +98,7 @@ impl Diffusion {
         }
     }
 
-    /// The factor of a timestep's squared error that makes it the squared error of `x_0` with the weight min(SNR, `gamma`)
+    /// The factor for a timestep's squared error. With it, the error is that of `x_0` with the weight min(SNR, `gamma`)
     /// (Hang et al., <https://arxiv.org/abs/2303.09556>, section 3.4).
     pub fn min_snr_weight(&self, timestep: usize, gamma: f64) -> f64 {
         let snr = self.signal_to_noise(timestep);
@@ -109,7 +109,7 @@ impl Diffusion {
         }
     }
 
-    /// `q(x_(t-1) | x_t, x_0)`, equations 6 and 7. At timestep 0 all that is left is `x_0`, without variance.
+    /// `q(x_(t-1) | x_t, x_0)`, equations 6 and 7. At timestep 0 it is `x_0` without variance.
     ///
     /// # Shapes
     /// - `original`, `noisy`: `[batch, channels, height, width]`
@@ -121,8 +121,9 @@ impl Diffusion {
         Gaussian { mean, variance: posteriors.iter().map(|posterior| posterior.beta_tilde).collect() }
     }
 
-    /// `p(x_(t-1) | x_t)` of a model's output: the posterior of the `x_0` that it stands for, with the variance sigma^2 = beta or
-    /// beta-tilde of section 3.2. At timestep 0 the variance is that of timestep 1, because beta-tilde is 0 there.
+    /// `p(x_(t-1) | x_t)` according to the model's output: the posterior for the predicted `x_0`, with the variance
+    /// sigma^2 = beta or beta-tilde of section 3.2. At timestep 0 the variance is that of timestep 1, because
+    /// beta-tilde is 0 there.
     ///
     /// # Shapes
     /// - `output`, `noisy`: `[batch, channels, height, width]`
@@ -136,9 +137,9 @@ impl Diffusion {
         Gaussian { mean, variance: variance.collect() }
     }
 
-    /// The term of the variational bound that belongs to a timestep, equation 5, of each sample in bits per dimension:
-    /// `L_(t-1)`, the divergence of the reverse step from the posterior, or at timestep 0 the code length of `x_0`, whose values
-    /// are taken for 256 levels in `[-1, 1]` (equation 13).
+    /// The term of the variational bound for a timestep, equation 5, in bits per dimension for each sample. It is
+    /// `L_(t-1)`, the divergence of the reverse step from the posterior. At timestep 0 it is the code length of `x_0`,
+    /// whose values stand for 256 levels in `[-1, 1]` (equation 13).
     ///
     /// # Shapes
     /// - `output`, `original`, `noisy`: `[batch, channels, height, width]`; result: `[batch]`
@@ -174,7 +175,7 @@ impl Diffusion {
         Posterior::between(self.level(timestep), before)
     }
 
-    /// a(level) x + b(level) y, the levels being those of the timesteps.
+    /// a(level) x + b(level) y, with the levels of the timesteps.
     fn sum(
         &self,
         timesteps: &[usize],
@@ -193,7 +194,7 @@ impl Diffusion {
 }
 
 impl Gaussian {
-    /// The Kullback-Leibler divergence `KL(self || other)` in nats, of each value; where this has no variance it is 0.
+    /// The Kullback-Leibler divergence `KL(self || other)` of each value in nats; 0 where `self` has no variance.
     fn divergence(&self, other: &Self) -> Tensor<4> {
         let pairs = self.variance.iter().zip(&other.variance);
         let (constant, scale): (Vec<f64>, Vec<f64>) = pairs
@@ -207,8 +208,8 @@ impl Gaussian {
         distance.square() * column(&scale, &device) + column(&constant, &device)
     }
 
-    /// The negative logarithm of the probability of `x` in nats, each value standing for a 256th of `[-1, 1]`; the outermost
-    /// reach to infinity.
+    /// The negative logarithm of the probability of `x` in nats. Each value stands for one of 256 intervals of `[-1,
+    /// 1]`; the outermost intervals extend to infinity.
     fn code_length(&self, x: Tensor<4>) -> Tensor<4> {
         let device = x.device();
         let inverse: Vec<f64> = self.variance.iter().map(|variance| variance.sqrt().recip()).collect();

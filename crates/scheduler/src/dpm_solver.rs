@@ -8,11 +8,11 @@ use crate::sampler::{Call, History, Sampler};
 use crate::schedule::{MultistepOptions, Schedule};
 use crate::{Algorithm, FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError, SolverType};
 
-/// Below this number of steps the last ones are of lower order.
+/// With fewer steps than this, the last ones are of lower order.
 const FEW_STEPS: usize = 15;
 
-/// DPM-Solver++ (<https://arxiv.org/abs/2211.01095>), multistep, of first to third order: an exponential integrator in
-/// lambda for the denoised sample. Its SDE form adds noise in every step, appendix E of the same paper.
+/// DPM-Solver++ (<https://arxiv.org/abs/2211.01095>), multistep, of order 1 to 3: an exponential integrator in lambda
+/// for the denoised sample. Its SDE form adds noise in every step, appendix E of the same paper.
 #[derive(Debug)]
 pub(crate) struct DpmSolver {
     history: History,
@@ -42,11 +42,11 @@ impl DpmSolver {
         Ok(Scheduler::new(schedule, Prediction::new(config, Limit::threshold(config)), sampler))
     }
 
-    /// What D0, D1 and D2 are multiplied with; `k` is h, or 2 h for the SDE.
+    /// The factors of D0, D1 and D2; `k` is h, or 2 h for the SDE.
     fn coefficients(&self, order: usize, k: f64) -> [f64; 3] {
         let phi_1 = -(-k).exp_m1();
         let phi_2 = if order == 2 && !self.heun { phi_1 / 2.0 } else { 1.0 - phi_1 / k };
-        // The SDE's sign of 1/2 is diffusers'; the integral has the other one.
+        // The sign of 1/2 for the SDE is that of diffusers; the integral has the opposite sign.
         let half = if self.stochastic { 0.5 } else { -0.5 };
         [phi_1, phi_2, -((k - phi_1) / (k * k) + half)]
     }
@@ -69,13 +69,13 @@ impl Sampler for DpmSolver {
     }
 }
 
-/// D0, D1 and D2, the prediction and its derivatives in lambda at `index`, each as weights of the last three predictions,
-/// the newest first.
+/// D0, D1 and D2, the prediction and its derivatives in lambda at `index`, each as weights of the last three
+/// predictions, newest first.
 fn derivatives(schedule: &Schedule, index: usize, order: usize) -> [[f64; 3]; 3] {
     let mut derivatives = [[1.0, 0.0, 0.0], [0.0; 3], [0.0; 3]];
     let lambda = |index: usize| schedule.levels[index].lambda();
     let h = lambda(index + 1) - lambda(index);
-    // How long the step that began `past` steps ago was, in lambda, against this one.
+    // The length in lambda of the step that began `past` steps ago, relative to this step.
     let ratio = |past: usize| (lambda(index + 1 - past) - lambda(index - past)) / h;
     if order == 2 {
         let r0 = ratio(1);

@@ -1,13 +1,13 @@
 use crate::{Algorithm, SigmaSchedule};
 
-/// Why a scheduler could not be made.
+/// A reason why a scheduler could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchedulerError {
-    /// The text is no JSON object, or a key has a value of the wrong type or an unknown name.
+    /// The text is not a JSON object, or a key has a value of the wrong type or an unknown name.
     #[error("the scheduler's configuration cannot be read: {cause}")]
     Json {
-        /// What serde says.
+        /// The error of serde.
         cause: serde_json::Error,
     },
     /// A key of the configuration has a value that cannot be used.
@@ -15,9 +15,9 @@ pub enum SchedulerError {
     Setting {
         /// The key in `scheduler_config.json`.
         key: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What would be right.
+        /// The values that are possible.
         expected: String,
     },
     /// No algorithm has this name.
@@ -26,7 +26,7 @@ pub enum SchedulerError {
     /// No sigma schedule has this name.
     #[error("there is no schedule `{0}`; one of: {list}", list = SigmaSchedule::all_names())]
     UnknownSchedule(String),
-    /// No algorithm here stands behind this diffusers class.
+    /// No algorithm here implements this diffusers class.
     #[error("the scheduler class `{0}` is not implemented; set `scheduler` to one of: {list}", list = Algorithm::all_names())]
     UnknownClass(String),
     /// The algorithm cannot run with this number of steps.
@@ -34,21 +34,21 @@ pub enum SchedulerError {
     Steps {
         /// The algorithm.
         algorithm: Algorithm,
-        /// The steps asked for.
+        /// The requested steps.
         steps: usize,
-        /// What would be right.
+        /// The number of steps that is possible.
         expected: String,
     },
-    /// A strength is no share of a run.
+    /// A strength that is not between 0 and 1.
     #[error("strength: {strength} does not lie between 0 and 1")]
     Strength {
-        /// The strength asked for.
+        /// The requested strength.
         strength: f64,
     },
     /// A run of this strength makes no step.
     #[error("strength: {strength} of {steps} steps is less than one step; use {} or more{}", least_strength(*.steps), least_steps(*.strength))]
     NoStep {
-        /// The strength asked for.
+        /// The requested strength.
         strength: f64,
         /// The steps of the whole run.
         steps: usize,

@@ -9,8 +9,8 @@ use crate::schedule::Schedule;
 use crate::{FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError};
 
 /// Euler's method for the probability flow, algorithm 2 of <https://arxiv.org/abs/2206.00364> without its noise. Its
-/// ancestral form, the sampling of <https://arxiv.org/abs/2006.11239> in sigmas, goes below the next noise level and comes
-/// back with fresh noise.
+/// ancestral form is the sampling of <https://arxiv.org/abs/2006.11239> in sigmas: it steps below the next noise level
+/// and adds fresh noise to reach that level.
 #[derive(Debug)]
 pub(crate) struct Euler {
     ancestral: bool,
@@ -32,12 +32,12 @@ impl Sampler for Euler {
         if !self.ancestral {
             return from.transfer(call.sample, derivative, to);
         }
-        let noise = call.noise(); // drawn also when none is added
+        let noise = call.noise(); // also drawn when no noise is added
         ancestral_transfer(from, to, call.sample, derivative, noise)
     }
 }
 
-/// From one variance-exploding level below the next one, and up to it with noise.
+/// Steps from one variance-exploding level to a level below the next one, then adds noise to reach the next one.
 ///
 /// # Shapes
 /// - `sample`, `derivative`, `noise` and output: `[batch, channels, height, width]`
@@ -52,8 +52,8 @@ pub(crate) fn ancestral_transfer(
     from.transfer(sample, derivative, Level::exploding(sigma_down)) + noise * sigma_up
 }
 
-/// The level to go down to and the noise to add, so that both together make `to`. In float32 as diffusers has it: where
-/// `from` is much larger than `to`, the difference of the squares keeps few digits.
+/// The level to step down to and the noise to add, which together make `to`. Computed in float32 as in diffusers: where
+/// `from` is much larger than `to`, the difference of the squares has few significant digits.
 pub(crate) fn ancestral_step(from: f64, to: f64) -> (f64, f64) {
     let (from, to) = (from as f32, to as f32);
     let sigma_up = (to * to * (from * from - to * to) / (from * from)).sqrt();

@@ -3,24 +3,24 @@ use std::f64::consts::TAU;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand_mt::Mt;
 
-/// Values that torch's blocked normal transform makes at once: 8 pairs.
+/// Values per block of torch's normal transform: 8 pairs.
 const BLOCK: usize = 16;
 
 /// The random numbers of `torch.Generator("cpu")`.
 ///
-/// The engine is MT19937 (Matsumoto and Nishimura, 1998, <https://doi.org/10.1145/272991.272995>), the transform that of
-/// Box and Muller (1958, <https://doi.org/10.1214/aoms/1177706645>) in the order in which `torch.randn` applies it.
-/// Logarithm, sine and cosine are taken in float64 and rounded once, so that the noise does not depend on a platform's
-/// float32 library; torch's own differs from it in the last digit.
+/// The engine is MT19937 (Matsumoto and Nishimura, 1998, <https://doi.org/10.1145/272991.272995>). The transform is
+/// that of Box and Muller (1958, <https://doi.org/10.1214/aoms/1177706645>), in the order in which `torch.randn`
+/// applies it. Logarithm, sine and cosine are computed in float64 and rounded once, so the noise does not depend on the
+/// float32 library of a platform. torch's own values differ in the last digit.
 #[derive(Debug, Clone)]
 pub struct Generator {
     engine: Mt,
-    /// The second normal of a pair, of which a draw of fewer than 16 values may have used only the first.
+    /// The second normal of a pair, if a draw of fewer than 16 values used only the first.
     spare: Option<f64>,
 }
 
 impl Generator {
-    /// A generator in the state after `torch.Generator("cpu").manual_seed(seed)`: the low 32 bits of `seed` count.
+    /// A generator in the state after `torch.Generator("cpu").manual_seed(seed)`, which uses the low 32 bits of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { engine: Mt::new((seed & u64::from(u32::MAX)) as u32), spare: None }
@@ -46,8 +46,8 @@ impl Generator {
         (0..count).map(|_| self.uniform_f32()).collect()
     }
 
-    /// All uniforms first, then each block of 16 in place. What is left over is not transformed: the last 16 values are
-    /// drawn anew.
+    /// Draws all uniforms first, then transforms each block of 16 in place. If a rest remains, the last 16 values are
+    /// drawn again.
     fn normal_blocks(&mut self, count: usize) -> Vec<f32> {
         let mut values: Vec<f32> = (0..count).map(|_| self.uniform_f32()).collect();
         values.chunks_exact_mut(BLOCK).for_each(box_muller);
@@ -59,7 +59,7 @@ impl Generator {
         values
     }
 
-    /// One normal value in float64; the second of its pair waits for the next call.
+    /// One normal value in float64. The second value of its pair is kept for the next call.
     fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
@@ -75,7 +75,7 @@ impl Generator {
         (self.engine.next_u32() & 0x00ff_ffff) as f32 / (1_u32 << 24) as f32
     }
 
-    /// 53 random bits in [0, 1); the first draw of the engine is the upper half.
+    /// 53 random bits in [0, 1). The first draw of the engine gives the upper half.
     fn uniform_f64(&mut self) -> f64 {
         let (high, low) = (u64::from(self.engine.next_u32()), u64::from(self.engine.next_u32()));
         (((high << 32) | low) & ((1 << 53) - 1)) as f64 / (1_u64 << 53) as f64
@@ -98,12 +98,12 @@ impl Noise for Generator {
     }
 }
 
-/// A generator for each image of a batch, as diffusers takes a list of them: an image does not depend on the others.
+/// One generator per image of a batch, like a list of generators in diffusers: no image depends on the others.
 #[derive(Debug, Clone)]
 pub struct Generators(Vec<Generator>);
 
 impl Generators {
-    /// Generators with a seed for each image.
+    /// One generator per seed.
     #[must_use]
     pub fn new(seeds: impl IntoIterator<Item = u64>) -> Self {
         Self(seeds.into_iter().map(Generator::new).collect())
@@ -111,7 +111,7 @@ impl Generators {
 }
 
 /// # Panics
-/// When the batch has another number of images than there are generators.
+/// When the number of images in the batch differs from the number of generators.
 impl Noise for Generators {
     fn draw(&mut self, [batch, channels, height, width]: [usize; 4], device: &Device) -> Tensor<4> {
         assert_eq!(batch, self.0.len(), "a generator for each image");
@@ -120,8 +120,8 @@ impl Noise for Generators {
     }
 }
 
-/// Turns 16 uniforms into normals: the first half gives the radii and takes the cosines, the second half gives the
-/// angles and takes the sines.
+/// Turns 16 uniforms into normals: the first half gives the radii and receives the cosines, the second half gives the
+/// angles and receives the sines.
 fn box_muller(block: &mut [f32]) {
     let (radii, angles) = block.split_at_mut(BLOCK / 2);
     for (first, second) in radii.iter_mut().zip(angles) {

@@ -7,10 +7,10 @@ use crate::sampler::{Call, Sampler};
 use crate::schedule::Schedule;
 use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
-/// Heun's method, algorithm 1 of <https://arxiv.org/abs/2206.00364>: each step but the last calls the network twice.
+/// Heun's method, algorithm 1 of <https://arxiv.org/abs/2206.00364>: each step except the last calls the network twice.
 #[derive(Debug, Default)]
 pub(crate) struct Heun {
-    /// Between the two calls of a step: sample and derivative at its start.
+    /// Sample and derivative at the start of the step, between its two calls.
     start: Option<(Tensor<4>, Tensor<4>)>,
 }
 

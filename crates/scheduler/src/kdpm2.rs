@@ -10,13 +10,13 @@ use crate::schedule::{Schedule, round_to_f32};
 use crate::sigma_table::SigmaTable;
 use crate::{Scheduler, SchedulerConfig, SchedulerError, SigmaSchedule};
 
-/// DPM-Solver-2 (<https://arxiv.org/abs/2206.00927>, algorithm 1) in the sigmas of <https://arxiv.org/abs/2206.00364>: a
-/// call at the geometric mean of two levels gives the derivative of the step. Its ancestral form steps below the next level
-/// and adds fresh noise. The last step is Euler's and adds none.
+/// DPM-Solver-2 (<https://arxiv.org/abs/2206.00927>, algorithm 1) in the sigmas of <https://arxiv.org/abs/2206.00364>:
+/// a call at the geometric mean of two levels gives the derivative of the step. Its ancestral form steps below the next
+/// level and adds fresh noise. The last step is Euler's and adds no noise.
 #[derive(Debug)]
 pub(crate) struct Kdpm2 {
     ancestral: bool,
-    /// Between the two calls of a step: the sample at its start.
+    /// The sample at the start of the step, between its two calls.
     start: Option<Tensor<4>>,
 }
 
@@ -34,7 +34,7 @@ impl Kdpm2 {
     }
 }
 
-/// Puts a call between each two, at the level between theirs and its timestep, which is a fraction as a rule.
+/// Inserts a call between each two calls, at the level between theirs. Its timestep is usually a fraction.
 fn with_midpoints(mut schedule: Schedule, table: &SigmaTable, midpoint: impl Fn(f64, f64) -> f64) -> Schedule {
     let (mut timesteps, mut levels) = (vec![schedule.timesteps[0]], vec![schedule.levels[0]]);
     for next in 1..schedule.steps {

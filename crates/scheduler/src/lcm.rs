@@ -11,8 +11,8 @@ use crate::{Algorithm, Scheduler, SchedulerConfig, SchedulerError};
 /// The standard deviation of the data in the boundary conditions.
 const SIGMA_DATA: f64 = 0.5;
 
-/// Multistep sampling of latent consistency models, <https://arxiv.org/abs/2310.04378>, algorithm 3: denoise at once, then
-/// go back to the next noise level with fresh noise.
+/// Multistep sampling of latent consistency models, <https://arxiv.org/abs/2310.04378>, algorithm 3: each step denoises
+/// completely, then returns to the next noise level with fresh noise.
 #[derive(Debug)]
 pub(crate) struct Lcm {
     timestep_scaling: f64,
@@ -33,7 +33,7 @@ impl Lcm {
         Ok(Scheduler::new(schedule, prediction, Self { timestep_scaling: config.timestep_scaling.unwrap_or(10.0) }))
     }
 
-    /// The weights of sample and denoised sample that make the step an identity at timestep 0, section 4.2.
+    /// The weights of sample and denoised sample, for which the step is the identity at timestep 0, section 4.2.
     fn boundary(&self, timestep: f64) -> (f64, f64) {
         let scaled = timestep * self.timestep_scaling;
         let norm = scaled.hypot(SIGMA_DATA);
@@ -41,7 +41,7 @@ impl Lcm {
     }
 }
 
-/// `steps` of the lowest `count` timesteps of the distillation, which are `stride` apart; the largest comes first.
+/// `steps` of the lowest `count` timesteps of the distillation, which are `stride` apart; the largest is first.
 fn timesteps(stride: usize, count: usize, steps: usize) -> Vec<f64> {
     let share = count as f64 / steps as f64;
     let skipped = (0..steps).map(|i| (i as f64 * share).floor() as usize);

@@ -1,10 +1,10 @@
 use burn::tensor::Tensor;
 
-/// A noise level: a sample at it is x = alpha * `x_0` + sigma * epsilon.
+/// A noise level: a sample at this level is x = alpha * `x_0` + sigma * epsilon.
 ///
 /// Two views of the same process differ by a factor of the sample. In the variance-preserving view of Ho et al.
 /// (<https://arxiv.org/abs/2006.11239>) alpha^2 + sigma^2 = 1; in the variance-exploding view of Karras et al.
-/// (<https://arxiv.org/abs/2206.00364>) alpha = 1. Every formula here holds in both.
+/// (<https://arxiv.org/abs/2206.00364>) alpha = 1. Every formula here is valid in both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Level {
     pub(crate) alpha: f64,
@@ -25,12 +25,13 @@ impl Level {
         Self { alpha: 1.0, sigma }
     }
 
-    /// The same level, variance-preserving.
+    /// The same level in the variance-preserving view.
     pub(crate) fn to_preserving(self) -> Self {
         Self { alpha: self.alpha / self.norm(), sigma: self.sigma / self.norm() }
     }
 
-    /// The size of a sample whose original and noise are of unit variance: 1 in the variance-preserving view.
+    /// The standard deviation of a sample whose original and noise have unit variance: 1 in the variance-preserving
+    /// view.
     pub(crate) fn norm(self) -> f64 {
         self.alpha.hypot(self.sigma)
     }
@@ -57,9 +58,10 @@ impl Level {
         if norm as f32 == 1.0 { sample } else { sample / norm }
     }
 
-    /// The sample at the level `to` if `epsilon` is its noise: equation 12 of DDIM (<https://arxiv.org/abs/2010.02502>)
-    /// without fresh noise, equation 11 of PNDM (<https://arxiv.org/abs/2202.09778>), and in the variance-exploding view
-    /// Euler's step, x + (sigma' - sigma) epsilon.
+    /// The sample at the level `to`, if `epsilon` is its noise: equation 12 of DDIM
+    /// (<https://arxiv.org/abs/2010.02502>) without fresh noise, equation 11 of PNDM
+    /// (<https://arxiv.org/abs/2202.09778>), and in the variance-exploding view Euler's step, x + (sigma' - sigma)
+    /// epsilon.
     ///
     /// # Shapes
     /// - `sample`, `epsilon` and output: `[batch, channels, height, width]`
@@ -69,7 +71,7 @@ impl Level {
     }
 }
 
-/// The sum of the products. A term with weight zero is left out, whatever its tensor holds.
+/// The weighted sum of tensors. A term with weight zero is left out, even if its tensor contains NaN.
 ///
 /// # Shapes
 /// - every tensor and output: `[batch, channels, height, width]`
@@ -92,7 +94,7 @@ mod tests {
         tensor.into_data().try_to_vec().expect("float32 values")
     }
 
-    /// From one view to the other and back; alpha-bar, lambda and the ratio of signal and noise stay.
+    /// Converting to the other view and back keeps alpha-bar, lambda and the ratio of signal and noise.
     #[test]
     fn views_convert_into_each_other() {
         for sigma in [0.0, 0.029, 0.5, 1.0, 14.6146, 4096.0] {

@@ -1,7 +1,7 @@
 //! Noise schedules, samplers and random numbers for pyrograph.
 //!
-//! A [`SchedulerConfig`] is read from `scheduler_config.json`; [`Algorithm::build`] makes a [`Scheduler`] of it. The
-//! caller owns the loop, the network and the guidance:
+//! A [`SchedulerConfig`] is read from `scheduler_config.json`, and [`Algorithm::build`] makes a [`Scheduler`] from it.
+//! The caller owns the loop, the network and the guidance:
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -19,10 +19,10 @@
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
 //! ```
 //!
-//! Image to image begins with [`Scheduler::add_noise`] at the position [`Scheduler::first_step`] instead.
+//! Image to image starts at the position [`Scheduler::first_step`], with [`Scheduler::add_noise`].
 //!
-//! The numbers are those of huggingface diffusers 0.42: tables that it holds in float32 are rounded to float32 here, and
-//! every coefficient that follows from them is float64 on the host. A scheduler never reads a tensor back.
+//! The numbers are those of huggingface diffusers 0.42: tables that diffusers stores in float32 are rounded to float32
+//! here, and all coefficients computed from them are float64 on the host. A scheduler never reads a tensor back.
 
 mod algorithm;
 mod config;

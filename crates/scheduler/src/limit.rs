@@ -2,19 +2,20 @@ use burn::tensor::{Bool, Tensor};
 
 use crate::SchedulerConfig;
 
-/// Bisections of the interval that holds a quantile: enough to tell any two float32 values of one magnitude apart.
+/// Bisections of the interval that contains a quantile: enough to distinguish any two float32 values of the same
+/// magnitude.
 const BISECTIONS: usize = 32;
 
-/// What keeps the denoised sample within a range.
+/// The limit of the denoised sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Limit {
     None,
-    /// To [-range, range].
+    /// Clipping to [-range, range].
     Clip {
         range: f64,
     },
-    /// Dynamic thresholding, <https://arxiv.org/abs/2205.11487>, section 2.3: each image is clipped to a quantile of its
-    /// magnitudes, which is at least 1 and at most `max`, and divided by it.
+    /// Dynamic thresholding, <https://arxiv.org/abs/2205.11487>, section 2.3: each image is clipped to a quantile of
+    /// its magnitudes and divided by this quantile, which is limited to the range from 1 to `max`.
     Threshold {
         ratio: f64,
         max: f64,
@@ -22,7 +23,7 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    /// For the classes that know `clip_sample`, which is `clipped` where the configuration does not say.
+    /// For the classes that know `clip_sample`; `clipped` is its default.
     pub(crate) fn clip(config: &SchedulerConfig, clipped: bool) -> Self {
         match config.clip_sample.unwrap_or(clipped) {
             true => Self::Clip { range: config.clip_sample_range.unwrap_or(1.0) },
@@ -36,7 +37,7 @@ impl Limit {
         if config.thresholding == Some(true) { Self::Threshold { ratio, max } } else { Self::None }
     }
 
-    /// For the classes that know both: thresholding comes first.
+    /// For the classes that know both; thresholding takes precedence.
     pub(crate) fn threshold_or_clip(config: &SchedulerConfig, clipped: bool) -> Self {
         let threshold = Self::threshold(config);
         if threshold == Self::None { Self::clip(config, clipped) } else { threshold }
@@ -56,15 +57,16 @@ impl Limit {
 fn dynamic_threshold(denoised: Tensor<4>, ratio: f64, max: f64) -> Tensor<4> {
     let [batch, channels, height, width] = denoised.dims();
     let flat: Tensor<2> = denoised.reshape([batch, channels * height * width]);
-    // The upper bound wins where it lies below 1.
+    // If the upper bound is below 1, it takes precedence.
     let bound = quantile(flat.clone().abs(), ratio).clamp(f64::min(1.0, max), max); // [batch, 1]
     let clipped = flat.min_pair(bound.clone()).max_pair(-bound.clone());
     (clipped / bound).reshape([batch, channels, height, width])
 }
 
-/// The quantile of each row of non-negative values, interpolated linearly as `torch.quantile` does.
+/// The quantile of each row of non-negative values, interpolated linearly as in `torch.quantile`.
 ///
-/// burn's sort reads the values back to the host, which a scheduler must not do; hence the search.
+/// burn's sort reads the values back to the host, which a scheduler must not do; the quantile is therefore found by
+/// bisection.
 ///
 /// # Shapes
 /// - `values`: `[batch, values]`; output: `[batch, 1]`
@@ -73,7 +75,7 @@ fn quantile(values: Tensor<2>, ratio: f64) -> Tensor<2> {
     let position = ratio * (count - 1) as f64;
     let rank = position.floor();
     let lower = order_statistic(values.clone(), rank);
-    // The next value in order is the same one again if it repeats.
+    // If the value repeats, the next value in order is the same.
     let above = values.clone().greater(lower.clone());
     let largest = values.clone().max_dim(1);
     let next = largest.expand(values.dims()).mask_where(above, values.clone()).min_dim(1);
@@ -82,7 +84,7 @@ fn quantile(values: Tensor<2>, ratio: f64) -> Tensor<2> {
     lower.clone() + (upper - lower) * (position - rank)
 }
 
-/// The value of each row that has `rank` values before it in ascending order.
+/// The value of each row with `rank` values before it in ascending order.
 fn order_statistic(values: Tensor<2>, rank: f64) -> Tensor<2> {
     let mut high = values.clone().max_dim(1); // [batch, 1]
     let mut low = high.zeros_like() - 1.0;
@@ -92,7 +94,7 @@ fn order_statistic(values: Tensor<2>, rank: f64) -> Tensor<2> {
         high = high.mask_where(enough.clone(), middle.clone());
         low = middle.mask_where(enough, low);
     }
-    // The interval holds one value by now: the largest up to its end.
+    // The interval contains one value now: the largest one up to its end.
     let beyond = values.clone().greater(high);
     values.mask_fill(beyond, 0.0).max_dim(1)
 }

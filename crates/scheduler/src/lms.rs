@@ -8,10 +8,10 @@ use crate::sampler::{Call, History, Sampler};
 use crate::schedule::Schedule;
 use crate::{Scheduler, SchedulerConfig, SchedulerError};
 
-/// Derivatives that a step looks back on.
+/// Number of past derivatives that a step uses.
 const ORDER: usize = 4;
 
-/// The linear multistep (Adams-Bashforth) method with unequal steps in sigma, which Katherine Crowson brought to
+/// The linear multistep (Adams-Bashforth) method with unequal steps in sigma. Katherine Crowson introduced it to
 /// diffusion models: <https://github.com/crowsonkb/k-diffusion>, `sample_lms`.
 #[derive(Debug)]
 pub(crate) struct Lms {
@@ -30,8 +30,8 @@ impl Lms {
 impl Sampler for Lms {
     fn step(&mut self, call: Call<'_>) -> Tensor<4> {
         self.derivatives.push(call.derivative());
-        // diffusers takes the order from the position in the whole schedule: in a run that begins within it the first
-        // derivatives get the coefficients of a higher order, whose others are left out.
+        // diffusers takes the order from the position in the whole schedule. In a run that starts within the schedule,
+        // the first derivatives therefore get the coefficients of a higher order, without the other terms.
         let order = ORDER.min(call.index + 1);
         let nodes: Vec<f64> = (0..order).map(|k| call.schedule.levels[call.index - k].sigma).collect();
         let coefficients = (0..order).map(|current| lms_coefficient(&nodes, current, call.next_level().sigma));
@@ -40,8 +40,9 @@ impl Sampler for Lms {
     }
 }
 
-/// The integral over the next step of the Lagrange polynomial that is 1 at the newest but `current` of the last `order`
-/// noise levels and 0 at the others. `nodes` holds those levels, the newest first, and begins where the step begins.
+/// The integral over the next step of the Lagrange polynomial that is 1 at the noise level number `current` (0 is the
+/// newest) of the last `order` levels, and 0 at the others. `nodes` contains these levels, newest first; the step
+/// begins at the first.
 fn lms_coefficient(nodes: &[f64], current: usize, sigma_next: f64) -> f64 {
     let others = nodes.iter().enumerate().filter(|&(k, _)| k != current);
     let basis = |tau: f64| -> f64 { others.clone().map(|(_, node)| (tau - node) / (nodes[current] - node)).product() };

@@ -10,14 +10,14 @@ use crate::{SchedulerConfig, SchedulerError};
 pub enum BetaSchedule {
     /// Linear, <https://arxiv.org/abs/2006.11239>.
     Linear,
-    /// Linear in the square root, latent diffusion's choice.
+    /// Linear in the square root, as in latent diffusion.
     ScaledLinear,
     /// A squared cosine for alpha-bar, beta at most 0.999: <https://arxiv.org/abs/2102.09672>, equation 17.
     #[serde(rename = "squaredcos_cap_v2")]
     SquaredcosCapV2,
 }
 
-/// The betas of a class whose configuration does not give them.
+/// The betas of a class whose configuration does not set them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BetaDefaults {
     schedule: BetaSchedule,
@@ -34,8 +34,8 @@ impl BetaDefaults {
     pub(crate) const LATENT: Self = Self { schedule: BetaSchedule::ScaledLinear, start: 0.00085, end: 0.012 };
 }
 
-/// alpha-bar, the share of signal that is left, for each timestep of training. In float32 as diffusers holds it: the
-/// rounding of 1 - beta alone changes the smallest noise level by a few 1e-5.
+/// alpha-bar, the remaining share of signal, for each timestep of training. In float32 as in diffusers: the rounding of
+/// 1 - beta alone changes the smallest noise level by a few 1e-5.
 #[derive(Debug, Clone)]
 pub(crate) struct NoiseSchedule {
     alphas_cumprod: Vec<f32>,
@@ -60,7 +60,7 @@ impl NoiseSchedule {
         Ok(Self { alphas_cumprod: alphas_cumprod(&zero_terminal_snr(&schedule.alphas_cumprod)) })
     }
 
-    /// As [`rescaled`](Self::rescaled), with a last alpha-bar of 2^-24 where it would be zero, so that sigma is finite.
+    /// Like [`rescaled`](Self::rescaled), but a last alpha-bar of zero becomes 2^-24, which keeps sigma finite.
     pub(crate) fn rescaled_finite(config: &SchedulerConfig, defaults: BetaDefaults) -> Result<Self, SchedulerError> {
         let mut schedule = Self::rescaled(config, defaults)?;
         if let (Some(true), Some(last)) = (config.rescale_betas_zero_snr, schedule.alphas_cumprod.last_mut()) {
@@ -79,7 +79,7 @@ impl NoiseSchedule {
         Level::from_alpha_cumprod(f64::from(self.alphas_cumprod[timestep as usize]))
     }
 
-    /// The level that a run ends at whose last step leads below timestep 0: no noise, or the level of timestep 0.
+    /// The final level of a run whose last step leads below timestep 0: no noise, or the level of timestep 0.
     pub(crate) fn last_level(&self, set_alpha_to_one: bool) -> Level {
         if set_alpha_to_one { Level::CLEAN } else { self.level(0.0) }
     }
@@ -118,7 +118,7 @@ fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     (0..count).map(value).collect()
 }
 
-/// The cumulative product of 1 - beta: torch multiplies in float64 and rounds each result.
+/// The cumulative product of 1 - beta. torch multiplies in float64 and rounds each result.
 fn alphas_cumprod(betas: &[f32]) -> Vec<f32> {
     let product = betas.iter().scan(1.0_f64, |product, beta| {
         *product *= f64::from(1.0 - beta);
@@ -127,7 +127,7 @@ fn alphas_cumprod(betas: &[f32]) -> Vec<f32> {
     product.collect()
 }
 
-/// Algorithm 1 of <https://arxiv.org/abs/2305.08891>: shifts and scales sqrt(alpha-bar) so that it ends at zero.
+/// Algorithm 1 of <https://arxiv.org/abs/2305.08891>: shifts and scales sqrt(alpha-bar) to end at zero.
 fn zero_terminal_snr(alphas_cumprod: &[f32]) -> Vec<f32> {
     let root: Vec<f32> = alphas_cumprod.iter().map(|alpha| alpha.sqrt()).collect();
     let (first, last) = (root[0], root[root.len() - 1]);

@@ -8,21 +8,21 @@ use crate::sampler::{Call, History, Sampler};
 use crate::schedule::{Schedule, whole_timesteps};
 use crate::{Algorithm, Scheduler, SchedulerConfig, SchedulerError};
 
-/// Outputs that a linear multistep looks back on.
+/// Number of past outputs that a linear multistep uses.
 const ORDER: usize = 4;
-/// Calls of the Runge-Kutta start: three steps of four.
+/// Calls of the Runge-Kutta start: three steps of four calls.
 const RUNGE_KUTTA_CALLS: usize = 12;
 
-/// Pseudo numerical methods, <https://arxiv.org/abs/2202.09778>: linear multistep (PLMS, equation 12) after three steps of
-/// Runge-Kutta (PRK, equation 13). Without those it starts with one step of Heun's kind.
+/// Pseudo numerical methods, <https://arxiv.org/abs/2202.09778>: linear multistep (PLMS, equation 12) after three steps
+/// of Runge-Kutta (PRK, equation 13). Without these, it starts with one step similar to Heun's.
 ///
-/// As in diffusers, the start is made with the first calls of a run, wherever it begins, and the network's outputs are
-/// combined before they are turned into noise.
+/// As in diffusers, the first calls of a run make the start, wherever the run begins, and the network's outputs are
+/// combined before they are converted to noise.
 #[derive(Debug)]
 pub(crate) struct Pndm {
     noise: NoiseSchedule,
     skip_prk_steps: bool,
-    /// Timesteps of training in a step.
+    /// Training timesteps per step.
     stride: usize,
     /// The level below timestep 0.
     last: Level,
@@ -30,9 +30,9 @@ pub(crate) struct Pndm {
     counter: usize,
     /// Outputs at whole steps.
     outputs: History,
-    /// Sample at the start of a step that needs several calls.
+    /// Sample at the start of a step of several calls.
     start: Option<Tensor<4>>,
-    /// The outputs of such a step, each with the weight of its position.
+    /// The sum of the outputs of such a step, each with the weight of its position.
     weighted_outputs: Option<Tensor<4>>,
 }
 
@@ -57,7 +57,8 @@ impl Pndm {
         Ok(Scheduler::new(schedule, Prediction::new(config, Limit::None), sampler))
     }
 
-    /// A quarter of a Runge-Kutta step: weights 1/6, 1/3, 1/3, 1/6, the first two calls to half the step.
+    /// One of the four calls of a Runge-Kutta step: weights 1/6, 1/3, 1/3, 1/6; the first two lead to the middle of the
+    /// step.
     fn step_prk(&mut self, call: &Call<'_>) -> Tensor<4> {
         let stage = self.counter % 4;
         if stage == 0 {
@@ -82,7 +83,7 @@ impl Pndm {
         self.transfer(call, start, output, from, call.timestep() - half)
     }
 
-    /// A linear multistep of the highest order that the history permits.
+    /// A linear multistep of the highest order that the history allows.
     fn step_plms(&mut self, call: &Call<'_>) -> Tensor<4> {
         let (timestep, stride) = (call.timestep(), self.stride as f64);
         if let (1, Some(start), Some(first)) = (self.counter, self.start.take(), self.outputs.newest()) {
@@ -103,7 +104,7 @@ impl Pndm {
         self.transfer(call, call.sample.clone(), output, timestep, timestep - stride)
     }
 
-    /// The transfer part, equation 11: from one timestep to another with the noise that `output` stands for.
+    /// The transfer part, equation 11: from one timestep to another, with the noise that `output` predicts.
     fn transfer(&self, call: &Call<'_>, sample: Tensor<4>, output: Tensor<4>, from: f64, to: f64) -> Tensor<4> {
         let level = |timestep| if timestep < 0.0 { self.last } else { self.noise.level(timestep) };
         let epsilon = call.prediction.epsilon(output, sample.clone(), level(from));
@@ -111,7 +112,7 @@ impl Pndm {
     }
 }
 
-/// The timesteps of the Runge-Kutta calls (start, twice the middle, end, for three steps), then those of the multistep.
+/// The timesteps of the Runge-Kutta calls (for three steps: start, twice the middle, end), then those of the multistep.
 fn runge_kutta_start(timesteps: &[f64], half: f64) -> Vec<f64> {
     let step = |i: usize| [timesteps[i], timesteps[i + 1] + half, timesteps[i + 1] + half, timesteps[i + 1]];
     (0..RUNGE_KUTTA_CALLS / 4).flat_map(step).chain(timesteps[3..].iter().copied()).collect()

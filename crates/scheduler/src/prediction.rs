@@ -19,7 +19,7 @@ pub enum PredictionType {
     Sample,
 }
 
-/// Turns a network's output into the denoised sample or the noise, so that no sampler knows what was predicted.
+/// Converts a network's output to the denoised sample or the noise. No sampler needs to know the prediction type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prediction {
     kind: PredictionType,
@@ -46,7 +46,7 @@ impl Prediction {
         self.limit.apply(weighted_sum([(of_sample, sample), (of_output, output)]))
     }
 
-    /// The noise that the output stands for; the limit of `x_0` does not touch it.
+    /// The noise according to the output; the limit of `x_0` does not affect it.
     ///
     /// # Shapes
     /// - `output`, `sample` and result: `[batch, channels, height, width]`

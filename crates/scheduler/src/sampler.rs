@@ -8,21 +8,21 @@ use crate::level::Level;
 use crate::prediction::Prediction;
 use crate::schedule::Schedule;
 
-/// The rule by which one algorithm differs from the others: how a sample gets from the level of a call to the next one.
-/// It holds what a run needs to remember between calls.
+/// The rule of one algorithm: how a sample moves from the level of a call to the next level. It keeps the state that a
+/// run needs between calls.
 pub(crate) trait Sampler: Debug + Send {
     /// # Shapes
     /// - the call's tensors and output: `[batch, channels, height, width]`
     fn step(&mut self, call: Call<'_>) -> Tensor<4>;
 }
 
-/// A call of the network and its result, as a [`Sampler`] sees it.
+/// A call of the network and its result, for a [`Sampler`].
 pub(crate) struct Call<'a> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) prediction: Prediction,
     pub(crate) index: usize,
     pub(crate) sample: Tensor<4>,
-    /// What the network said, in the sample's type.
+    /// The network's output, in the sample's type.
     pub(crate) output: Tensor<4>,
     pub(crate) noise: &'a mut dyn Noise,
 }
@@ -46,18 +46,18 @@ impl Call<'_> {
         self.index + 1 == self.schedule.timesteps.len()
     }
 
-    /// The denoised sample `x_0`, kept within the limit of the configuration.
+    /// The denoised sample `x_0`, within the limit of the configuration.
     pub(crate) fn denoised(&self) -> Tensor<4> {
         self.prediction.denoised(self.output.clone(), self.sample.clone(), self.level())
     }
 
-    /// The noise in the sample; a limit of the denoised sample does not touch it.
+    /// The noise in the sample; the limit of the denoised sample does not affect it.
     pub(crate) fn epsilon(&self) -> Tensor<4> {
         self.prediction.epsilon(self.output.clone(), self.sample.clone(), self.level())
     }
 
-    /// (x - alpha `x_0`) / sigma: the noise that the limited denoised sample leaves, and in the variance-exploding view
-    /// dx/dsigma, the derivative of the probability flow.
+    /// (x - alpha `x_0`) / sigma: the noise relative to the limited denoised sample. In the variance-exploding view
+    /// this is dx/dsigma, the derivative of the probability flow.
     pub(crate) fn derivative(&self) -> Tensor<4> {
         let Level { alpha, sigma } = self.level();
         let signal = if alpha == 1.0 { self.denoised() } else { self.denoised() * alpha };
@@ -70,10 +70,10 @@ impl Call<'_> {
     }
 }
 
-/// What a multistep method remembers of the last calls, the newest first.
+/// The tensors of the last calls for a multistep method, newest first.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// The highest order of the method, and so the number of calls that count.
+    /// The highest order of the method, which is the number of calls to keep.
     order: usize,
     tensors: VecDeque<Tensor<4>>,
 }
@@ -96,13 +96,13 @@ impl History {
         self.tensors.front()
     }
 
-    /// The newest tensors with a weight for each.
+    /// The newest tensors, each with a weight.
     pub(crate) fn weighted<'a>(&'a self, weights: &'a [f64]) -> impl Iterator<Item = (f64, Tensor<4>)> + 'a {
         weights.iter().copied().zip(self.tensors.iter().cloned())
     }
 
-    /// The order of the step at `index`: as high as the method and the calls made so far permit, and where
-    /// `lower_order_final`, no higher than the number of steps left. A step between equal levels is of first order.
+    /// The order of the step at `index`: the highest that the method and the calls so far allow. With
+    /// `lower_order_final`, it is at most the number of remaining steps. A step between equal levels is of first order.
     pub(crate) fn order(&self, schedule: &Schedule, index: usize, lower_order_final: bool) -> usize {
         let bound = match schedule.timesteps.len() - index {
             _ if schedule.levels[index] == schedule.levels[index + 1] => 1,

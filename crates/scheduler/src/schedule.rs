@@ -7,7 +7,7 @@ use crate::{
 
 /// Timesteps and noise levels of the calls of one run.
 ///
-/// Sigmas and fractional timesteps are rounded to float32, the type in which diffusers holds them.
+/// Sigmas and fractional timesteps are rounded to float32, their type in diffusers.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     /// Denoising steps, as the caller counts them.
@@ -18,11 +18,11 @@ pub(crate) struct Schedule {
     pub(crate) timesteps: Vec<f64>,
     /// The sample's level at each call, and after the last one.
     pub(crate) levels: Vec<Level>,
-    /// What the first noise is multiplied with.
+    /// The factor of the initial noise.
     pub(crate) init_noise_sigma: f64,
 }
 
-/// Where DPM-Solver++, UniPC and DEIS differ.
+/// The options in which DPM-Solver++, UniPC and DEIS differ.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MultistepOptions {
     pub(crate) algorithm: Algorithm,
@@ -58,7 +58,7 @@ impl Schedule {
         Self { steps, order: 1, timesteps, levels, init_noise_sigma }
     }
 
-    /// The variance-preserving levels of the exponential integrators: DPM-Solver++, UniPC and DEIS.
+    /// The variance-preserving levels of the exponential integrators DPM-Solver++, UniPC and DEIS.
     pub(crate) fn multistep(
         noise: &NoiseSchedule,
         config: &SchedulerConfig,
@@ -68,7 +68,7 @@ impl Schedule {
         let table = noise.sigmas();
         let dpm_solver = options.algorithm.class_name() == Algorithm::DpmSolverPlusPlus.class_name();
         let (timesteps, mut sigmas): (Vec<f64>, Vec<f64>) = if let Some(schedule) = config.sigma_schedule() {
-            // diffusers rounds the timesteps of Karras sigmas, but DPM-Solver++ not those of the cosine schedule.
+            // diffusers rounds the timesteps of Karras sigmas, except those of DPM-Solver++ with the cosine schedule.
             let cosine = dpm_solver && config.beta_schedule == Some(BetaSchedule::SquaredcosCapV2);
             let rounded = schedule == SigmaSchedule::Karras && !cosine;
             let whole = |t: f64| if rounded { t.round_ties_even() } else { t.trunc() };
@@ -94,7 +94,7 @@ impl Schedule {
         Ok(Self { steps, order: 1, timesteps, levels, init_noise_sigma: 1.0 })
     }
 
-    /// A second call in each step but the last one, at the level where the step ends.
+    /// Adds a second call to each step except the last one, at the level where the step ends.
     pub(crate) fn doubled(mut self) -> Self {
         self.order = 2;
         self.timesteps = self.timesteps.iter().flat_map(|&timestep| [timestep, timestep]).skip(1).collect();
@@ -103,13 +103,13 @@ impl Schedule {
         self
     }
 
-    /// The level to which [`Scheduler::add_noise`](crate::Scheduler::add_noise) brings an original.
+    /// The level of an original after [`Scheduler::add_noise`](crate::Scheduler::add_noise).
     pub(crate) fn level_to_noise(&self, index: usize) -> Level {
         self.levels[index.next_multiple_of(self.order).min(self.timesteps.len())]
     }
 }
 
-/// The whole timesteps of DDPM, DDIM and PNDM, `leading` unless the configuration says otherwise.
+/// The whole timesteps of DDPM, DDIM and PNDM; `leading` by default.
 ///
 /// # Errors
 /// When `steps_offset` leads beyond the noise schedule.

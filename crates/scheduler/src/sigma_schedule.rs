@@ -8,17 +8,17 @@ use crate::spacing::linspace;
 const RHO: f64 = 7.0;
 /// Both parameters of the beta distribution in <https://arxiv.org/abs/2407.12173>.
 const BETA_SHAPE: f64 = 0.6;
-/// Halvings, and terms that at least halve, which leave no digit of an `f64`.
+/// Number of halvings after which a term no longer changes an `f64`.
 const HALVINGS: u32 = 64;
 
-/// How the noise levels of a run lie between the largest and the smallest one, where they do not follow from timesteps.
-/// `Display` and `FromStr` use the names of the command line.
+/// The spacing of a run's noise levels between the largest and the smallest one, where they do not follow from
+/// timesteps. `Display` and `FromStr` use the names of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SigmaSchedule {
-    /// Dense where noise is small: equation 5 of <https://arxiv.org/abs/2206.00364>.
+    /// Dense at low noise: equation 5 of <https://arxiv.org/abs/2206.00364>.
     Karras,
-    /// At equal distances of log sigma.
+    /// Equally spaced in log sigma.
     Exponential,
     /// Dense at both ends, quantiles of a beta distribution: <https://arxiv.org/abs/2407.12173>.
     Beta,
@@ -28,7 +28,7 @@ impl SigmaSchedule {
     /// Every schedule, in the order of the command line's help.
     pub const ALL: [Self; 3] = [Self::Karras, Self::Exponential, Self::Beta];
 
-    /// What AUTOMATIC1111's web UI calls the schedule.
+    /// The name of the schedule in AUTOMATIC1111's web UI.
     #[must_use]
     pub fn automatic1111_name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl SigmaSchedule {
         }
     }
 
-    /// `count` descending levels from `max` to `min`, both included. The final zero is not among them.
+    /// `count` descending levels from `max` to `min`, both included. The final zero is not one of them.
     pub(crate) fn sigmas(self, max: f64, min: f64, count: usize) -> Vec<f64> {
         let shares = linspace(0.0, 1.0, count).into_iter();
         match self {
@@ -85,7 +85,8 @@ fn beta_quantile(p: f64) -> f64 {
     high
 }
 
-/// The integral of (t (1 - t))^(a - 1) from 0 to `x`, at most 1/2, by the binomial series of (1 - t)^(a - 1).
+/// The integral of (t (1 - t))^(a - 1) from 0 to `x`, at most 1/2, computed with the binomial series of (1 - t)^(a -
+/// 1).
 fn beta_integral(x: f64) -> f64 {
     let mut power = x.powf(BETA_SHAPE);
     let mut sum = power / BETA_SHAPE;
@@ -100,7 +101,7 @@ fn beta_integral(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Ends and middle of the formula in the paper, and descending order.
+    /// The ends and the middle follow the formula in the paper, and the order is descending.
     #[test]
     fn karras_sigmas_follow_the_formula() {
         let sigmas = SigmaSchedule::Karras.sigmas(14.0, 0.03, 11);
@@ -123,11 +124,11 @@ mod tests {
         }
     }
 
-    /// The density of the beta distribution has a tenth of its weight between each two of eleven levels.
+    /// One tenth of the density of the beta distribution lies between each two of eleven levels.
     #[test]
     fn beta_levels_are_quantiles() {
         let levels = SigmaSchedule::Beta.sigmas(1.0, 0.0, 11);
-        // x = sin^2(angle) takes the poles at both ends out of the density.
+        // x = sin^2(angle) removes the poles of the density at both ends.
         let density = |angle: f64| (angle.sin() * angle.cos()).powf(2.0 * BETA_SHAPE - 1.0);
         let integral = |from: f64, to: f64| {
             let (from, to) = (from.sqrt().asin(), to.sqrt().asin());

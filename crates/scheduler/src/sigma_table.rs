@@ -1,4 +1,4 @@
-/// Sigma of each timestep of training, ascending, in float32 as diffusers holds it.
+/// Sigma of each timestep of training, ascending, in float32 as in diffusers.
 #[derive(Debug, Clone)]
 pub(crate) struct SigmaTable {
     sigmas: Vec<f32>,
@@ -18,12 +18,12 @@ impl SigmaTable {
         f64::from(self.sigmas[self.sigmas.len() - 1])
     }
 
-    /// The number of sigmas below or at `bound`.
+    /// The number of sigmas that are at most `bound`.
     pub(crate) fn count_up_to(&self, bound: f64) -> usize {
         self.sigmas.iter().filter(|&&sigma| f64::from(sigma) <= bound).count()
     }
 
-    /// Sigma at a timestep, interpolated linearly between whole ones and kept within the table.
+    /// Sigma at a timestep, interpolated linearly between whole timesteps and clamped to the table.
     pub(crate) fn sigma_of(&self, timestep: f64) -> f64 {
         let last = self.sigmas.len() - 1;
         let low = (timestep.max(0.0) as usize).min(last);
@@ -31,7 +31,7 @@ impl SigmaTable {
         value + (next - value) * (timestep - low as f64).clamp(0.0, 1.0)
     }
 
-    /// The timestep of a sigma, interpolated linearly in log sigma and kept within the table; as a rule a fraction.
+    /// The timestep of a sigma, interpolated linearly in log sigma and clamped to the table; usually a fraction.
     pub(crate) fn timestep_of(&self, sigma: f64) -> f64 {
         let (logs, log_sigma) = (&self.logs, sigma.max(1e-10).ln());
         let not_above = logs.partition_point(|&log| f64::from(log) <= log_sigma);
@@ -55,7 +55,7 @@ mod tests {
         SigmaTable::new(sigmas())
     }
 
-    /// Looking up the timestep of a level and the level of a timestep undo each other at whole timesteps.
+    /// At whole timesteps, the lookup of a timestep and the lookup of a sigma are inverse.
     #[test]
     fn timestep_of_a_sigma_of_the_table_is_its_index() {
         let table = table();
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!((table.count_up_to(table.min()), table.count_up_to(1e9), table.count_up_to(0.0)), (1, 50, 0));
     }
 
-    /// Between whole timesteps both interpolate, one in sigma, the other in log sigma: there and back is close.
+    /// Between whole timesteps, one interpolates in sigma and the other in log sigma: there and back is close.
     #[test]
     fn timesteps_and_sigmas_are_in_the_same_order() {
         let table = table();

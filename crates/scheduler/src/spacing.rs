@@ -1,18 +1,18 @@
 use serde::Deserialize;
 
-/// Which of the training timesteps are used, table 2 of <https://arxiv.org/abs/2305.08891>.
+/// The selection of the training timesteps, table 2 of <https://arxiv.org/abs/2305.08891>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
     /// From the last timestep to 0, both included.
     Linspace,
-    /// Multiples of a whole number from 0 upwards, plus `steps_offset`.
+    /// Multiples of an integer from 0 upwards, plus `steps_offset`.
     Leading,
-    /// From the last timestep downwards, 0 left out.
+    /// From the last timestep downwards, without 0.
     Trailing,
 }
 
-/// `count` descending timesteps of `train`. Those of `Linspace` are not rounded.
+/// `count` descending timesteps out of `train`. Those of `Linspace` are not rounded.
 pub(crate) fn spaced(spacing: TimestepSpacing, train: usize, count: usize, offset: usize) -> Vec<f64> {
     match spacing {
         TimestepSpacing::Linspace => linspace_descending(train, count),
@@ -21,8 +21,8 @@ pub(crate) fn spaced(spacing: TimestepSpacing, train: usize, count: usize, offse
     }
 }
 
-/// The first `count` of `count + 1` whole timesteps below `last`, as the multistep solvers place them: the last step
-/// leads beyond the smallest timestep.
+/// The first `count` of `count + 1` whole timesteps below `last`, as in the multistep solvers: the last step leads
+/// beyond the smallest timestep.
 pub(crate) fn spaced_open(
     spacing: TimestepSpacing,
     train: usize,
@@ -48,8 +48,8 @@ fn multiples_descending(ratio: usize, count: usize, offset: usize) -> Vec<f64> {
     (0..count).rev().map(|i| (i * ratio + offset) as f64).collect()
 }
 
-/// From `last - 1` downwards in steps of `train / count`. Where rounding gives numpy's `arange` one value too many, -1,
-/// it is left out.
+/// From `last - 1` downwards in steps of `train / count`. Where rounding gives one value too many in numpy's `arange`,
+/// -1, it is left out.
 fn trailing(train: usize, last: usize, count: usize) -> Vec<f64> {
     let (train, last, ratio) = (train as f64, last as f64, train as f64 / count as f64);
     let step = (train - ratio) - train;
@@ -57,7 +57,7 @@ fn trailing(train: usize, last: usize, count: usize) -> Vec<f64> {
     descending.map(|timestep| timestep.round_ties_even() - 1.0).filter(|&timestep| timestep >= 0.0).collect()
 }
 
-/// `numpy.linspace`: `count` values from `start` to `end`, both included; `start` alone for one.
+/// `numpy.linspace`: `count` values from `start` to `end`, both included; only `start` if `count` is one.
 pub(crate) fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
     let step = (end - start) / count.saturating_sub(1).max(1) as f64;
     (0..count).map(|i| if i > 0 && i + 1 == count { end } else { start + i as f64 * step }).collect()
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(spaced(TimestepSpacing::Linspace, 1000, 10, 0), linspace);
     }
 
-    /// Every count gives as many timesteps, descending and within the schedule.
+    /// Every count gives this number of timesteps, descending and within the schedule.
     #[test]
     fn every_count_is_served() {
         for spacing in [TimestepSpacing::Linspace, TimestepSpacing::Leading, TimestepSpacing::Trailing] {

@@ -8,17 +8,17 @@ use crate::sampler::{Call, History, Sampler};
 use crate::schedule::{MultistepOptions, Schedule};
 use crate::{Algorithm, FinalSigmasType, Scheduler, SchedulerConfig, SchedulerError, SolverType};
 
-/// UniPC, <https://arxiv.org/abs/2302.04867>: each call first corrects the sample it was made for, then predicts the
-/// next one (algorithms 5 and 6 for the denoised sample).
+/// UniPC, <https://arxiv.org/abs/2302.04867>: each call first corrects the sample that it was made for, then predicts
+/// the next one (algorithms 5 and 6 for the denoised sample).
 #[derive(Debug)]
 pub(crate) struct UniPc {
-    /// Denoised samples or noises, as `predict_x0` says.
+    /// Denoised samples or noises, depending on `predict_x0`.
     history: History,
     predict_x0: bool,
     bh1: bool,
     lower_order_final: bool,
     disable_corrector: Vec<usize>,
-    /// The sample from which the last prediction was made, and that prediction's order.
+    /// The sample from which the last prediction was made, and the order of that prediction.
     last: Option<(Tensor<4>, usize)>,
 }
 
@@ -41,8 +41,8 @@ impl UniPc {
         Ok(Scheduler::new(schedule, Prediction::new(config, limit), sampler))
     }
 
-    /// From `sample` at `index` to the next level, equations 3 and 8 of the paper. The predictor (without `target`) uses the
-    /// history up to `index`, the corrector also the prediction at the level it goes to.
+    /// From `sample` at `index` to the next level, equations 3 and 8 of the paper. The predictor (without `target`)
+    /// uses the history up to `index`. The corrector also uses the prediction at the level it leads to.
     fn update(
         &self,
         levels: &[Level],
@@ -58,13 +58,13 @@ impl UniPc {
         let ratio = |past: usize| (levels[index - past].lambda() - from.lambda()) / step;
         let ratios: Vec<f64> = (1..order).map(ratio).collect();
         let rhos = rhos(&ratios, h, b_h, target.is_some());
-        // The part of first order in closed form, where sigma may be zero.
+        // The first-order part in closed form, in which sigma may be zero.
         let (of_sample, of_first, scale) = if self.predict_x0 {
             (to.sigma / from.sigma, to.alpha * h.exp_m1(), to.alpha)
         } else {
             (to.alpha / from.alpha, to.alpha * from.sigma / from.alpha - to.sigma, to.sigma)
         };
-        // Differences to the newest prediction, over their distances in lambda; the target lies at distance 1.
+        // Differences to the newest prediction, divided by their distances in lambda; the target has distance 1.
         let differences = rhos.iter().zip(ratios.iter().chain([&1.0]));
         let mut weights: Vec<f64> = differences.map(|(rho, ratio)| -scale * b_h * rho / ratio).collect();
         let of_target = if target.is_some() { weights.pop() } else { None };
@@ -75,7 +75,7 @@ impl UniPc {
     }
 }
 
-/// The weights of the differences: the solution of R rho = b in equation 4, one row fewer for the predictor.
+/// The weights of the differences: the solution of R rho = b in equation 4, with one row less for the predictor.
 fn rhos(ratios: &[f64], h: f64, b_h: f64, corrector: bool) -> Vec<f64> {
     let unknowns = ratios.len() + usize::from(corrector);
     if unknowns <= 1 {
@@ -93,7 +93,7 @@ fn rhos(ratios: &[f64], h: f64, b_h: f64, corrector: bool) -> Vec<f64> {
     solve(rows)
 }
 
-/// Gaussian elimination with pivots for a few equations; the last column is the right-hand side.
+/// Gaussian elimination with pivoting for a few equations; the last column is the right-hand side.
 fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     let count = rows.len();
     for column in 0..count {

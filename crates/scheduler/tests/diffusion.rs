@@ -1,4 +1,4 @@
-//! The closed forms of the diffusion process against sums over steps, numerical integrals and draws.
+//! The closed forms of the diffusion process, compared with sums over steps, numerical integrals and random draws.
 
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::{
@@ -98,7 +98,7 @@ fn predictions_lead_back_to_the_original() {
     }
 }
 
-/// An error of the prediction is, with its weight, min(SNR, gamma) times the error of `x_0`, whatever is predicted.
+/// With its weight, an error of the prediction is min(SNR, gamma) times the error of `x_0`, for every prediction type.
 #[test]
 fn weights_are_those_of_the_original() {
     for prediction in PREDICTIONS {
@@ -113,7 +113,7 @@ fn weights_are_those_of_the_original() {
     }
 }
 
-/// The probabilities that the first term is made of add up to one over all 256 levels.
+/// The probabilities in the first term sum to one over all 256 levels.
 #[test]
 fn code_lengths_are_probabilities() {
     let diffusion = diffusion(PredictionType::Sample);
@@ -123,8 +123,8 @@ fn code_lengths_are_probabilities() {
     close(bits.iter().map(|bits| (-bits).exp2()).sum(), 1.0, 1e-3, "their sum");
 }
 
-/// The divergences add up to the bound that they were taken apart from, `E[-log p(x_0..T) / q(x_1..T | x_0)]`, equation 3, which
-/// is estimated from whole paths.
+/// The divergences sum to the bound from which they were derived, `E[-log p(x_0..T) / q(x_1..T | x_0)]`, equation 3,
+/// which is estimated from whole paths.
 #[test]
 fn terms_sum_to_the_bound() {
     const PATHS: usize = 20_000;

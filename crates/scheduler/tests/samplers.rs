@@ -1,4 +1,4 @@
-//! What holds for every sampler, wherever its run begins.
+//! Properties of every sampler, wherever its run begins.
 
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::{
@@ -20,7 +20,7 @@ fn values(tensor: Tensor<4>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("float32 values")
 }
 
-/// Signal and noise in the sample at a call: the denoised sample is linear in sample and output.
+/// The factors of signal and noise in the sample of a call: the denoised sample is linear in sample and output.
 fn level(scheduler: &Scheduler, index: usize) -> (f64, f64) {
     let constant = |value: f32| Tensor::<4>::full(SHAPE, value, &Device::flex());
     let denoised = |output, sample| f64::from(values(scheduler.denoised(constant(output), index, constant(sample)))[0]);
@@ -28,8 +28,8 @@ fn level(scheduler: &Scheduler, index: usize) -> (f64, f64) {
     (alpha, -denoised(1.0, 0.0) * alpha)
 }
 
-/// A run from the call `first` on with a network that knows the image: it says what noise, velocity or image is in the
-/// sample.
+/// A run from the call `first` with a network that knows the image: it predicts exactly the noise, velocity or image in
+/// the sample.
 fn run_with_known_image(algorithm: Algorithm, config: &SchedulerConfig, steps: usize, first: usize) -> Vec<f32> {
     let device = Device::flex();
     let image = Generator::new(1).randn_tensor(SHAPE, &device);
@@ -59,8 +59,8 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
     found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// What the network predicts makes no difference: a network that knows the image leads to it, whatever it is asked for.
-/// PNDM combines raw outputs of different timesteps, so that its velocities do not stand for its noises.
+/// The prediction type makes no difference: a network that knows the image leads to it with every type. PNDM combines
+/// raw outputs of different timesteps; its velocities are therefore not equivalent to its noises.
 #[test]
 fn predictions_are_interchangeable() {
     for algorithm in Algorithm::ALL {
@@ -81,8 +81,8 @@ fn predictions_are_interchangeable() {
     }
 }
 
-/// Samplers that end at zero noise end at the image that their network knows, wherever the run begins. LMS is tested from
-/// the start only: diffusers leaves coefficients out in a run that begins later.
+/// Samplers that end at zero noise end at the image that their network knows, wherever the run begins. LMS is tested
+/// only from the start, because diffusers omits coefficients in a run that begins later.
 #[test]
 fn known_image_is_reached_from_every_first_step() {
     use Algorithm as A;
@@ -103,8 +103,9 @@ fn known_image_is_reached_from_every_first_step() {
     }
 }
 
-/// Noise falls from step to step, no call has more than the one before, and after the last call `add_noise` leaves the
-/// original to within the last level. What was noised for a step is denoised with the same noise.
+/// Noise falls from step to step, no call has more noise than the one before, and after the last call `add_noise`
+/// returns the original with an error of at most the last level. An original with noise for a step is restored by
+/// denoising it with the same noise.
 #[test]
 fn levels_fall_to_the_original() {
     let [original, noise] = [3, 4].map(|seed| Generator::new(seed).randn_tensor(SHAPE, &Device::flex()));
@@ -132,8 +133,8 @@ fn levels_fall_to_the_original() {
                 }
                 let last = values(scheduler.add_noise(original.clone(), noise.clone(), calls));
                 let largest = f64::from(largest_difference(&last, &values(original.clone())));
-                // The smallest level of training, 0.0292, times the largest noise. DEIS stays at the last sigma of a schedule, which
-                // is the largest level if there is only one.
+                // The smallest level of training, 0.0292, times the largest noise. DEIS stays at the last sigma of a
+                // schedule; with a single step, this is the largest level.
                 let stays = algorithm == Algorithm::Deis && schedule.is_some() && steps == 1;
                 assert!(stays || largest < 0.03 * 3.5, "{name}: {largest}");
             }
@@ -145,7 +146,7 @@ fn levels_fall_to_the_original() {
 #[test]
 fn first_steps_are_the_last_ones_of_the_run() {
     let scheduler = Algorithm::Heun.build(&latent(), 50).expect("fifty steps are possible");
-    // 50 * 0.58 is 28.999..., which is cut.
+    // 50 * 0.58 is 28.999..., which is rounded down.
     assert_eq!(scheduler.first_step(0.58).expect("28 steps"), 44);
     assert_eq!((scheduler.first_step(1.0).expect("all"), scheduler.first_step(0.02).expect("one")), (0, 98));
     for strength in [-0.1, 1.000_001, f64::NAN, f64::INFINITY] {
@@ -170,7 +171,7 @@ fn a_run_does_not_begin_between_the_calls_of_a_step() {
     let _ = scheduler.step(sample.clone(), 3, sample, &mut Generator::new(0));
 }
 
-/// No number of steps panics, and what is built has finite, ordered noise levels to run on.
+/// No number of steps panics, and every scheduler that is built has finite, ordered noise levels.
 #[test]
 fn every_number_of_steps_is_built_or_refused() {
     for algorithm in Algorithm::ALL {
@@ -196,7 +197,7 @@ fn every_number_of_steps_is_built_or_refused() {
     }
 }
 
-/// A run can be held by a job that moves between threads.
+/// A run can be owned by a job that moves between threads.
 #[test]
 fn a_run_owns_what_it_needs() {
     let scheduler = Algorithm::UniPc.build(&latent(), 4).expect("four steps are possible");

@@ -1,8 +1,8 @@
-//! Configurations that are right, wrong or silent, and the names of algorithms.
+//! Configurations that are correct, wrong or incomplete, and the names of algorithms.
 
 use pyrograph_scheduler::{Algorithm, SchedulerConfig, SchedulerError, SigmaSchedule, TimestepSpacing};
 
-/// Names go there and back, and diffusers' classes are told apart.
+/// Names survive a round trip, and diffusers' classes are distinguished.
 #[test]
 fn algorithms_are_found_by_name_and_class() {
     for algorithm in Algorithm::ALL {

@@ -7,18 +7,18 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct UNet2dConditionConfig {
-    /// Height and width of the latents that the model was trained on; the default size of an image follows from it.
+    /// Height and width of the latents in training; the default size of an image follows from it.
     pub sample_size: Option<SampleSize>,
     /// The version of diffusers that wrote the file.
     #[serde(rename = "_diffusers_version")]
     pub diffusers_version: Option<String>,
-    /// Channels of the latent: 4, or 9 for inpainting.
+    /// Channels of the latents: 4, or 9 for inpainting.
     pub in_channels: usize,
     /// Channels of the prediction.
     pub out_channels: usize,
     /// Whether the timestep features are `[cos, sin]` instead of `[sin, cos]`.
     pub flip_sin_to_cos: bool,
-    /// Shifts the frequencies of the timestep features; 0 or 1 in practice.
+    /// Offset of the frequencies of the timestep features; 0 or 1 in practice.
     pub freq_shift: f64,
     /// `CrossAttnDownBlock2D` or `DownBlock2D`, the highest resolution first.
     pub down_block_types: Vec<String>,
@@ -26,7 +26,7 @@ pub struct UNet2dConditionConfig {
     pub mid_block_type: Option<String>,
     /// `UpBlock2D` or `CrossAttnUpBlock2D`, the lowest resolution first.
     pub up_block_types: Vec<String>,
-    /// Whether the first attention of a transformer block looks at the text too.
+    /// Whether the first attention of a transformer block is cross-attention to the text too.
     pub only_cross_attention: PerBlock<bool>,
     /// Channels per block.
     pub block_out_channels: Vec<usize>,
@@ -40,9 +40,10 @@ pub struct UNet2dConditionConfig {
     pub cross_attention_dim: PerBlock<usize>,
     /// Transformer blocks per attention.
     pub transformer_layers_per_block: PerBlock<usize>,
-    /// The number of heads, in spite of its name.
+    /// The number of heads, despite its name.
     pub attention_head_dim: PerBlock<usize>,
-    /// Whether a transformer is entered by a linear layer (SD 2) or a 1x1 convolution (SD 1); the weights' values agree.
+    /// Whether the input projection of a transformer is a linear layer (SD 2) or a 1x1 convolution (SD 1). The values
+    /// of the weights are the same.
     pub use_linear_projection: bool,
     /// Whether attention is computed in float32.
     pub upcast_attention: bool,
@@ -68,7 +69,7 @@ impl SampleSize {
     }
 }
 
-/// No Stable Diffusion has layers wider or lists longer than this; more is a broken file, not a model.
+/// No Stable Diffusion has wider layers or longer lists; a larger value means that the file is broken.
 const LARGEST: usize = 1 << 16;
 
 impl Default for UNet2dConditionConfig {
@@ -150,8 +151,9 @@ impl UNet2dConditionConfig {
         self.validate_types(blocks)
     }
 
-    /// Height and width of the latents of an image whose size nobody asks for, as diffusers' `StableDiffusionPipeline` has them: what
-    /// the file says, or 64. Files of versions before 0.9.0 say 32 for networks that were trained on 64, so there 64 is the least.
+    /// Height and width of the latents if a request has no image size, as in diffusers' `StableDiffusionPipeline`:
+    /// `sample_size`, or 64. Files of versions before 0.9.0 say 32 for networks that were trained on 64; for these, the
+    /// minimum is 64.
     pub fn default_size(&self) -> [usize; 2] {
         match self.sample_size {
             None => [64, 64],
@@ -160,7 +162,7 @@ impl UNet2dConditionConfig {
         }
     }
 
-    /// Whether the version's release is less than 0.9.0; `0.9.0.dev0` counts as 0.9.0.
+    /// Whether the version is before 0.9.0; `0.9.0.dev0` counts as 0.9.0.
     fn is_from_before_0_9(&self) -> bool {
         let parts = self.diffusers_version.iter().flat_map(|version| version.split('.'));
         let digits = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
@@ -191,7 +193,7 @@ impl UNet2dConditionConfig {
         ResnetBlock2dConfig { channels, time_embedding, groups: self.norm_num_groups, epsilon: self.norm_eps }
     }
 
-    /// The attention of `block`, at `context` wide tokens.
+    /// The attention of `block` to tokens of width `context`.
     pub(crate) fn attention(&self, block: usize, context: usize) -> AttentionConfig {
         AttentionConfig {
             channels: self.block_out_channels[block],

@@ -1,4 +1,4 @@
-//! The way down.
+//! Blocks of the encoder half.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -6,7 +6,7 @@ use pyrograph_blocks::{Downsample2d, ResnetBlock2d};
 
 use crate::{Transformer2d, UNet2dConditionConfig};
 
-/// Residual blocks, each followed by a transformer if the block has them, then a halving of the size.
+/// Residual blocks, each followed by a transformer if the block has them, then downsampling.
 #[derive(Module, Debug)]
 pub struct DownBlock {
     /// The first one changes the channels.
@@ -35,7 +35,7 @@ impl DownBlock {
         }
     }
 
-    /// Applies the block and appends everything that the way up will want to see to `skips`.
+    /// Applies the block and appends its skip connections to `skips`.
     ///
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`

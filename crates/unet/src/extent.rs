@@ -1,23 +1,23 @@
-//! How large the tensors of a call are, from the configuration alone.
+//! The sizes of the tensors of a call, computed from the configuration alone.
 
 use burn::tensor::DType;
 use pyrograph_kernels::largest;
 
 use crate::UNet2dConditionConfig;
 
-/// What a call of the network takes, in bytes. Upper bounds over all devices.
+/// The memory of a call of the network in bytes. The values are upper bounds over all devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
-    /// The largest tensor, which has to fit a binding of a GPU: a feature map, a projection, or a layer's weights.
+    /// The largest tensor, which must fit a binding of a GPU: a feature map, a projection, or the weights of a layer.
     pub largest_tensor: u64,
-    /// All tensors that exist at once, without the weights.
+    /// All tensors that exist at the same time, without the weights.
     pub activations: u64,
 }
 
 impl UNet2dConditionConfig {
-    /// What a call takes for samples `[batch, in_channels, height, width]` and `text_tokens` tokens of text in a network whose
-    /// weights are `dtype`.
+    /// The memory of a call with samples `[batch, in_channels, height, width]` and `text_tokens` tokens of text, for
+    /// weights of type `dtype`.
     ///
     /// # Shapes
     /// `sample`: `[batch, height, width]`
@@ -29,7 +29,7 @@ impl UNet2dConditionConfig {
     }
 }
 
-/// The network as [`forward`](crate::UNet2dConditionModel::forward) goes through it.
+/// Follows the operations of [`forward`](crate::UNet2dConditionModel::forward).
 struct Call<'a> {
     config: &'a UNet2dConditionConfig,
     batch: usize,
@@ -39,7 +39,7 @@ struct Call<'a> {
     skips: Vec<u64>,
     /// Bytes of the largest tensor.
     largest: u64,
-    /// Bytes that exist at once.
+    /// The most bytes that exist at the same time.
     most: u64,
 }
 
@@ -98,7 +98,7 @@ impl Call<'_> {
         }
     }
 
-    /// `sizes` are those of the levels from the highest resolution down to the block's.
+    /// `sizes` are the sizes of the levels from the highest resolution down to the block's.
     fn up(&mut self, block: usize, sizes: &[Size]) {
         let config = self.config;
         let channels = &config.block_out_channels;
@@ -131,7 +131,8 @@ impl Call<'_> {
         if input != output {
             self.conv([input, output], 1, size, size);
         }
-        // The input, what it is normalised to, the first result; or the residual connection and both sides of a convolution.
+        // The input, its normalised copy and the first result; or the residual connection and both sides of a
+        // convolution.
         self.exist(self.map(input.max(output), size) * 3);
     }
 
@@ -147,11 +148,11 @@ impl Call<'_> {
         self.attention(level, pixels, (self.text_tokens, text));
         self.linear(rows, [channels, 8 * channels]);
         self.linear(rows, [4 * channels, channels]);
-        // Twice the residual connection, what it is normalised to, eight times the width, and four times.
+        // Twice the residual connection, its normalised copy, eight times the width, and four times the width.
         self.exist(self.map(channels, size) * (3 + 8 + 4));
     }
 
-    /// From so many tokens of a width to others.
+    /// Attention from `tokens` of width `channels` to `keys` of width `context`.
     fn attention(&mut self, level: usize, (tokens, channels): (usize, usize), (keys, context): (usize, usize)) {
         let heads = self.config.attention_head_dim.get(level);
         self.linear(self.batch * tokens, [channels; 2]);
@@ -171,7 +172,7 @@ impl Call<'_> {
         self.tensor(largest::linear(rows, widths), self.dtype.size());
     }
 
-    /// Groups of pixels that are no multiple of four are normalised by the reference, in float32.
+    /// The reference normalises groups whose number of pixels is not a multiple of four, in float32.
     fn norm(&mut self, channels: usize, size: Size) {
         let even = (size[0] * size[1]).is_multiple_of(4);
         self.tensor(self.map(channels, size), if even { self.dtype.size() } else { 4 });
@@ -186,12 +187,12 @@ impl Call<'_> {
         [self.batch, channels, height, width].iter().map(|&size| size as u64).product()
     }
 
-    /// There is a tensor of so many values of so many bytes.
+    /// Records a tensor of `values` values with `bytes` bytes each.
     fn tensor(&mut self, values: u64, bytes: usize) {
         self.largest = self.largest.max(values * bytes as u64);
     }
 
-    /// So many values exist at once, beside the skip connections.
+    /// Records that this many values exist at the same time, in addition to the skip connections.
     fn exist(&mut self, values: u64) {
         let all = values + self.skips.iter().sum::<u64>();
         self.most = self.most.max(all * self.dtype.size() as u64);

@@ -1,7 +1,7 @@
-//! [`UNet2dConditionModel`]: the network that predicts noise from a noisy latent, a time and a text.
+//! [`UNet2dConditionModel`]: the network that predicts noise from noisy latents, a timestep and a text.
 //!
-//! Latent Diffusion Models, Rombach et al. 2022 (<https://arxiv.org/abs/2112.10752>), in the shape that diffusers gives
-//! them: every size comes from `config.json`, every field has its state-dict name.
+//! Latent Diffusion Models, Rombach et al. 2022 (<https://arxiv.org/abs/2112.10752>), in diffusers' form: `config.json`
+//! determines every size, and every field has its state-dict name.
 
 mod config;
 mod down;

@@ -1,4 +1,4 @@
-//! The bottom.
+//! The middle block, at the lowest resolution.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -6,7 +6,7 @@ use pyrograph_blocks::ResnetBlock2d;
 
 use crate::{Transformer2d, UNet2dConditionConfig};
 
-/// A residual block, then a transformer and a second residual block if the text is looked at here.
+/// A residual block, optionally followed by a transformer with cross-attention and a second residual block.
 #[derive(Module, Debug)]
 pub struct MidBlock {
     /// One more than `attentions`.

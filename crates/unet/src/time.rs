@@ -1,4 +1,4 @@
-//! What the network is told of time.
+//! The time embedding.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -6,10 +6,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use pyrograph_kernels::{linear, silu};
 
 /// Sinusoidal features of the timesteps, "Attention Is All You Need" (<https://arxiv.org/abs/1706.03762>), section 3.5:
-/// frequencies fall from 1 to 1/10000 over half the width.
+/// the frequencies fall from 1 to 1/10000 over half the width.
 ///
-/// Computed on the host, the angles in float32: at `t = 999` the rounding of the angle is larger than the accuracy asked
-/// of the network, and checkpoints were trained with it.
+/// They are computed on the host, with angles in float32: at `t = 999`, the rounding of the angle is larger than the
+/// required accuracy of the network, and checkpoints were trained with this rounding.
 ///
 /// # Shapes
 /// `timesteps`: `[batch]` -> `[batch, width]`, float32
@@ -28,7 +28,7 @@ pub fn timestep_features(timesteps: &[f64], width: usize, flip: bool, freq_shift
     Tensor::from_data(TensorData::new::<f32, _>(values, [timesteps.len(), width]), device)
 }
 
-/// Two linear layers that turn the features of a time into its embedding.
+/// Two linear layers that turn timestep features into the time embedding.
 #[derive(Module, Debug)]
 pub struct TimestepEmbedding {
     /// From the features' width to the embedding's.

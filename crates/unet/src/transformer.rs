@@ -1,4 +1,4 @@
-//! The spatial transformer, through which the text reaches the picture.
+//! The spatial transformer, in which the text conditions the image.
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig};
@@ -10,34 +10,34 @@ use crate::UNet2dConditionConfig;
 
 /// Transformer blocks over the pixels of a feature map, with a residual connection around all of them.
 ///
-/// `proj_in` and `proj_out` are linear layers; where a file holds 1x1 convolutions (SD 1) their kernels are the same
+/// `proj_in` and `proj_out` are linear layers. Where a file has 1x1 convolutions (SD 1), their kernels are the same
 /// matrices.
 #[derive(Module, Debug)]
 pub struct Transformer2d {
-    /// Its epsilon is 1e-6, unlike the residual blocks'.
+    /// Its epsilon is 1e-6, unlike that of the residual blocks.
     pub norm: GroupNorm,
-    /// Into the transformer.
+    /// The input projection.
     pub proj_in: Linear,
     /// The blocks, one after the other.
     pub transformer_blocks: Vec<BasicTransformerBlock>,
-    /// Back to the feature map.
+    /// The output projection.
     pub proj_out: Linear,
 }
 
-/// Self-attention, cross-attention, feed-forward network; each with a layer normalisation in front.
+/// Self-attention, cross-attention, feed-forward network; each with layer normalisation before it.
 #[derive(Module, Debug)]
 pub struct BasicTransformerBlock {
-    /// In front of `attn1`.
+    /// Before `attn1`.
     pub norm1: LayerNorm,
-    /// Pixels look at pixels, or at the text if `only_cross_attention`.
+    /// Self-attention over the pixels, or cross-attention to the text if `only_cross_attention`.
     pub attn1: Attention,
-    /// In front of `attn2`.
+    /// Before `attn2`.
     pub norm2: LayerNorm,
-    /// Pixels look at the text.
+    /// Cross-attention from the pixels to the text.
     pub attn2: Attention,
-    /// In front of `ff`.
+    /// Before `ff`.
     pub norm3: LayerNorm,
-    /// Works on every pixel alone.
+    /// Applied to every pixel separately.
     pub ff: FeedForward,
     only_cross_attention: bool,
 }
@@ -49,7 +49,7 @@ pub struct FeedForward {
     pub net: (GegluProjection, Dropout, Linear),
 }
 
-/// The gated half of a [`FeedForward`].
+/// The gated part of a [`FeedForward`].
 #[derive(Module, Debug)]
 pub struct GegluProjection {
     /// To eight times the width: values, then gates.

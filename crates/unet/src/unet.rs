@@ -9,32 +9,32 @@ use pyrograph_kernels::{conv2d, group_norm_silu, silu};
 
 use crate::{ConfigError, DownBlock, MidBlock, TimestepEmbedding, UNet2dConditionConfig, UpBlock, timestep_features};
 
-/// Predicts the noise (or velocity, or sample) in a latent, given its time and a text.
+/// Predicts the noise (or velocity, or sample) in latents, given a timestep and a text.
 ///
 /// diffusers' `UNet2DConditionModel` for Stable Diffusion 1 and 2.
 #[derive(Module, Debug)]
 pub struct UNet2dConditionModel {
-    /// From the latent's channels to the first block's.
+    /// From the channels of the latents to those of the first block.
     pub conv_in: Conv2d,
-    /// What every residual block is told of time.
+    /// The time embedding, an input of every residual block.
     pub time_embedding: TimestepEmbedding,
-    /// The way down, the highest resolution first.
+    /// The down blocks, highest resolution first.
     pub down_blocks: Vec<DownBlock>,
-    /// The bottom, which distilled networks lack.
+    /// The middle block; distilled networks have none.
     pub mid_block: Option<MidBlock>,
-    /// The way up, the lowest resolution first.
+    /// The up blocks, lowest resolution first.
     pub up_blocks: Vec<UpBlock>,
-    /// In front of `conv_out`.
+    /// Before `conv_out`.
     pub conv_norm_out: GroupNorm,
-    /// From the first block's channels to the prediction's.
+    /// From the channels of the first block to those of the prediction.
     pub conv_out: Conv2d,
     flip_sin_to_cos: bool,
     freq_shift: f64,
 }
 
 impl UNet2dConditionConfig {
-    /// Makes the network on `device`; its weights are not computed before they are needed, so that loading a checkpoint
-    /// into it does not first fill it.
+    /// Makes the network on `device`. Its weights are computed when they are first used, so loading a checkpoint does
+    /// not initialise them first.
     pub fn init(&self, device: &Device) -> Result<UNet2dConditionModel, ConfigError> {
         self.validate()?;
         let first = self.block_out_channels[0];
@@ -54,7 +54,8 @@ impl UNet2dConditionConfig {
 }
 
 impl UNet2dConditionModel {
-    /// Predicts what was added to `sample`. Timesteps may be fractional; one serves the whole batch.
+    /// Predicts the noise that was added to `sample`. Timesteps may be fractions; a single timestep applies to the
+    /// whole batch.
     ///
     /// # Shapes
     /// - `sample`: `[batch, in_channels, height, width]`, float32
@@ -80,7 +81,7 @@ impl UNet2dConditionModel {
         conv2d(group_norm_silu(x, &self.conv_norm_out), &self.conv_out).cast(DType::F32)
     }
 
-    /// The time embedding, activated once here for all residual blocks.
+    /// The time embedding. Its activation is applied once here, for all residual blocks.
     fn embed_time(&self, timesteps: &[f64], dtype: DType, device: &Device) -> Tensor<2> {
         let width = self.conv_in.weight.dims()[0];
         let features = timestep_features(timesteps, width, self.flip_sin_to_cos, self.freq_shift, device);

@@ -1,4 +1,4 @@
-//! The way up.
+//! Blocks of the decoder half.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -6,8 +6,7 @@ use pyrograph_blocks::{ResnetBlock2d, Upsample2d};
 
 use crate::{Transformer2d, UNet2dConditionConfig};
 
-/// Residual blocks that each take a skip connection in, each followed by a transformer if the block has them, then a
-/// doubling of the size.
+/// Residual blocks with skip connections, each followed by a transformer if the block has them, then upsampling.
 #[derive(Module, Debug)]
 pub struct UpBlock {
     /// One more than in a down block.
@@ -19,7 +18,7 @@ pub struct UpBlock {
 }
 
 impl UpBlock {
-    /// The up block `index` of `config`, counted from the bottom.
+    /// The up block `index` of `config`, counted from the lowest resolution.
     pub fn new(config: &UNet2dConditionConfig, index: usize, device: &Device) -> Self {
         let channels = &config.block_out_channels;
         let level = channels.len() - 1 - index; // the down block of the same resolution
@@ -42,8 +41,8 @@ impl UpBlock {
         }
     }
 
-    /// Applies the block, taking its skip connections from the end of `skips`; the one that remains last gives the size
-    /// to enlarge to.
+    /// Applies the block. Its skip connections are taken from the end of `skips`; the last remaining one determines the
+    /// size after upsampling.
     ///
     /// # Shapes
     /// - `x`: `[batch, channels_in, height, width]`

@@ -1,6 +1,6 @@
 /**
- * A call of the UNet in headless Chromium, ours beside onnxruntime-web's on WebGPU, from the same weights:
- * `npm run bench FOLDER [MODEL]`, with a folder of the repository that make_models.py has filled. The median of some calls.
+ * Measures one call of the UNet in headless Chromium with pyrograph and with onnxruntime-web, both on WebGPU and with the same weights: `npm run
+ * bench FOLDER [MODEL]`. The folder must be in the repository and filled by make_models.py. Prints the median of several calls.
  */
 
 import { relative, resolve } from "node:path";
@@ -26,7 +26,7 @@ for (const [name, { calls, shapes }] of Object.entries(MODELS).filter(([name]) =
 await browser.close();
 server.close();
 
-/** Runs a function in a fresh page. */
+/** Runs a function in a new page. */
 async function inPage(work, parameters) {
   const page = await browser.newPage();
   await page.goto(`${server.url}/examples/browser/`);

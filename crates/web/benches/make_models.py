@@ -1,4 +1,4 @@
-"""Stable Diffusions with random weights for bench.js: a folder that pyrograph loads, with the UNet as unet.onnx beside it.
+"""Stable Diffusion models with random weights for bench.js: folders that pyrograph loads, each with the UNet as unet.onnx beside it.
 
     python make_models.py FOLDER        # with the packages of tests/reference/requirements.txt, onnx and onnxscript
 """

@@ -1,6 +1,6 @@
 /**
- * The WebAssembly's memory after a model was loaded in headless Chromium, in MiB; it never shrinks, so this is its peak:
- * `npm run memory FOLDER`, with a model in a folder of the repository.
+ * Measures the WebAssembly's memory in MiB after a model was loaded in headless Chromium. This memory never shrinks, so the result is its peak: `npm
+ * run memory FOLDER`, with a model in a folder of the repository.
  */
 
 import { relative, resolve } from "node:path";
@@ -17,7 +17,7 @@ console.log(JSON.stringify({ mebibytes: Math.round(mebibytes), ...stages }));
 await browser.close();
 server.close();
 
-/** Milliseconds until each stage begins, and until the end. */
+/** The milliseconds until each stage begins, and until the end. */
 async function load(model) {
   const { StableDiffusion } = await import("/crates/web/pkg/index.js");
   const [start, stages] = [performance.now(), {}];

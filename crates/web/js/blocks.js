@@ -2,7 +2,7 @@
 
 export const BLOCK = 8 << 20;
 
-/** A file in memory, or, as the browser likes, on disk: where there is no storage. */
+/** Reads a file into a blob, for browsers without storage. The browser keeps the blob in memory or on disk. */
 export async function toBlob(file, count) {
   const parts = [];
   for await (const block of inBlocks(file.chunks())) {
@@ -12,7 +12,7 @@ export async function toBlob(file, count) {
   return new Blob(parts);
 }
 
-/** Bytes in pieces of `BLOCK` bytes, the last one shorter; each is overwritten by the next. */
+/** Chunks of `BLOCK` bytes, the last one shorter. Each chunk is overwritten by the next. */
 export async function* inBlocks(chunks) {
   const block = new Uint8Array(BLOCK);
   let filled = 0;

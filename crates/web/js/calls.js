@@ -1,15 +1,15 @@
-const BROKEN = "the computation broke off, most likely for want of memory: load the model again, and try a smaller image";
+const BROKEN = "the computation failed, most likely because memory ran out: load the model again, and try a smaller image";
 
-/** Calls of functions in a worker, each with events until its result. */
+/** Calls of functions in a worker, each with events before its result. */
 export class WorkerCalls {
   #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  /** The calls that the page waits for, by their ids. */
+  /** The calls that the page waits for, by id. */
   #pending = new Map();
-  /** The ids of those that the worker has not answered, be they cancelled or not. */
+  /** The ids of calls that the worker has not answered, including cancelled ones. */
   #unanswered = new Set();
   #onIdle = () => {};
   #next = 0;
-  /** Why there can be no more calls. */
+  /** The reason why no more calls are possible. */
   failure;
 
   constructor() {
@@ -21,7 +21,7 @@ export class WorkerCalls {
       this.#unanswered.delete(id);
       if (this.#unanswered.size === 0) this.#onIdle();
     };
-    // WebAssembly that has failed once cannot go on.
+    // WebAssembly cannot continue after a failure.
     this.#worker.onerror = ({ message }) => this.#end(message ? `${BROKEN} (${message})` : "the worker cannot be started");
   }
 
@@ -44,7 +44,7 @@ export class WorkerCalls {
     });
   }
 
-  /** Resolves when the worker has answered all calls, those that were cancelled too, or after some milliseconds. */
+  /** Resolves when the worker has answered all calls, including cancelled ones, or after this many milliseconds. */
   idle(milliseconds) {
     if (this.#unanswered.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -54,7 +54,7 @@ export class WorkerCalls {
   }
 
   end() {
-    this.#end("the model was disposed of");
+    this.#end("the model was disposed");
   }
 
   #end(reason) {

@@ -1,18 +1,18 @@
-/** Files from servers of all kinds. */
+/** Downloads of files from all kinds of servers. */
 
 import { decode, withoutAccess } from "./url.js";
 
-/** How often a server that asks for patience is asked again, and for how long it may ask. */
+/** Number of retries if a server asks to retry later, and the longest time that it may ask for. */
 const RETRIES = 3;
 const LONGEST_WAIT = 60_000;
-/** So many bytes tell a web page from a file. */
+/** Number of bytes that distinguish a web page from a file. */
 const HEAD = 64;
 
-/** A server of files. It answers with a `RemoteFile`, or with why there is none. */
+/** A server of files. It returns a `RemoteFile`, or the reason why there is none. */
 export class Server {
   #report;
   #signal;
-  /** A file that this server gave. */
+  /** A file that this server has sent. */
   #given;
 
   constructor(report, signal) {
@@ -41,10 +41,11 @@ export class Server {
     return { file };
   }
 
-  /** Whether a file is another than that with these validators. Only a server that can be reached and says so has another. */
+  /** Whether the file has changed since it had these validators; `false` if the server cannot be reached or does not say. */
   async hasChanged(url, { etag, lastModified }) {
     if (!(etag || lastModified) || navigator.onLine === false) return false;
-    // Other origins would have to allow these headers; without them the server sends the file, which is not read.
+    // Servers of other origins must allow these headers. Without the headers, the server sends the file, which is not
+    // read.
     const conditions = isOwn(url) ? { "if-none-match": etag, "if-modified-since": lastModified } : {};
     const headers = Object.fromEntries(Object.entries(conditions).filter(([, value]) => value));
     const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(10_000)]);
@@ -60,7 +61,7 @@ export class Server {
 
   async #get(url) {
     for (let retry = 0; ; retry++) {
-      const response = await fetch(url, { cache: "no-store", signal: this.#signal }); // a model is kept by us, not by the browser too
+      const response = await fetch(url, { cache: "no-store", signal: this.#signal }); // we store the model ourselves
       const wait = [429, 503].includes(response.status) && retry < RETRIES ? waitingTime(response, retry) : Infinity;
       if (wait > LONGEST_WAIT) return response;
       response.body?.cancel();
@@ -70,8 +71,8 @@ export class Server {
   }
 
   /**
-   * Whether a request that failed means that there is no such file: servers of other origins often let pages read their files, but not that
-   * there is none. Then they still give the file that they gave before.
+   * Whether a failed request means that there is no such file. Servers of other origins often let pages read files, but not the answer that there is
+   * none. In this case, they still send the file that they sent before.
    */
   async #hidesAbsence(url) {
     if (!this.#given || isOwn(url) || this.#given.origin !== url.origin) return false;
@@ -86,7 +87,7 @@ export class Server {
 class RemoteFile {
   #reader;
   #signal;
-  /** What was received to look at. */
+  /** Chunks that were received to detect the kind of file. */
   #head = [];
 
   constructor(url, response, signal) {
@@ -96,7 +97,7 @@ class RemoteFile {
     this.lastModified = header("last-modified");
     this.type = header("content-type") ?? "";
     this.name = nameIn(header("content-disposition")) ?? decode(url.pathname.split("/").at(-1));
-    /** Bytes in all; unknown of what is sent compressed. */
+    /** Total bytes; unknown if the file is sent compressed. */
     this.length = header("content-encoding") ? undefined : Number(header("content-length")) || undefined;
     this.#reader = response.body?.getReader();
     this.#signal = signal;
@@ -106,7 +107,9 @@ class RemoteFile {
     this.#reader?.cancel().catch(() => {});
   }
 
-  /** Whether this is a web page, such as development servers send for every unknown path. The type alone does not tell: many send it with files. */
+  /**
+   * Whether this is a web page, which development servers send for every unknown path. The type alone is not enough: many servers send it with files.
+   */
   async isPage() {
     const head = new TextDecoder().decode(await this.#peek(HEAD), { stream: true }).trimStart();
     const isPage = /^<(!doctype html|html|head|body)\b/i.test(head) || (/html/i.test(this.type) && !/^\{|[\0\ufffd]/.test(head));
@@ -114,7 +117,7 @@ class RemoteFile {
     return isPage;
   }
 
-  /** The bytes as they come, uncompressed. */
+  /** The bytes as they arrive, uncompressed. */
   async *chunks() {
     const isText = /\.(json|txt)$/.test(this.url.pathname);
     const [first, second] = await this.#peek(2);
@@ -127,7 +130,7 @@ class RemoteFile {
     yield* this.#head;
     let count = size(this.#head);
     for (let chunk; (chunk = await this.#read(count)); count += chunk.length) yield chunk;
-    // More are compressed ones, of which other origins do not tell.
+    // If more bytes arrive, they were compressed; a server of another origin does not show that header.
     if (count < this.length) throw this.#broken(count);
   }
 
@@ -150,7 +153,7 @@ class RemoteFile {
   }
 }
 
-/** The name that a `content-disposition` gives, <https://www.rfc-editor.org/rfc/rfc6266>. */
+/** The file name in a `content-disposition`, <https://www.rfc-editor.org/rfc/rfc6266>. */
 function nameIn(disposition) {
   const [, encoded] = disposition?.match(/filename\*\s*=\s*[\w-]+'[^']*'([^;\s]+)/i) ?? [];
   const [, quoted, plain] = disposition?.match(/filename\s*=\s*(?:"([^"]*)"|([^;\s]+))/i) ?? [];
@@ -169,7 +172,7 @@ async function* unzip(chunks) {
   for (let part; !(part = await reader.read()).done; ) yield part.value;
 }
 
-/** Milliseconds that a server asks for, or else twice as many each time. */
+/** The milliseconds that a server asks to wait, else twice as many each time. */
 function waitingTime(response, retry) {
   const after = response.headers.get("retry-after");
   if (after === null) return 1000 * 2 ** retry;

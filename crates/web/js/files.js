@@ -2,7 +2,7 @@
 
 import { modelName } from "./url.js";
 
-/** A file that is read without waiting, which only workers may. */
+/** A file that is read synchronously, which is possible only in workers. */
 export class ModelFile {
   #reader = new FileReaderSync();
 
@@ -15,7 +15,7 @@ export class ModelFile {
     return this.blob.size;
   }
 
-  /** Fills `bytes` from `position` on; returns how many there were. */
+  /** Fills `bytes` from `position` on; returns the number of bytes read. */
   read(position, bytes) {
     const part = this.#reader.readAsArrayBuffer(this.blob.slice(position, position + bytes.length));
     bytes.set(new Uint8Array(part));
@@ -24,7 +24,7 @@ export class ModelFile {
   }
 }
 
-/** Opens the files that the user picked, one or those of a folder; parameters and result are those of `openRemote`. */
+/** Opens the files that the user chose: one file, or the files of a folder. Parameters and result are those of `openRemote`. */
 export async function openLocal(picked, open) {
   if (picked.length === 0) throw new Error("there is no file to load");
   const isFolder = picked.length > 1;

@@ -1,88 +1,90 @@
-/** Stable Diffusion 1 and 2 in a web page. All work is done in a worker; the page never waits. */
+/** Stable Diffusion 1 and 2 in a web page. All work is done in a worker and never blocks the page. */
 
 /**
- * Where a model comes from: the URL of a diffusers folder or of a single `.safetensors` or `.ckpt` file, a file, or the files of a folder. A
- * relative URL is resolved against the page's, and in a worker against that of its script. The query of a folder's URL, such as a token, is
- * sent for each of its files.
+ * The source of a model: the URL of a diffusers folder or of a single `.safetensors` or `.ckpt` file, a file, or the files of a folder. A relative
+ * URL is resolved against the URL of the page, or in a worker against that of its script. The query of a folder's URL, such as a token, is sent for
+ * each of its files.
  */
 export type ModelSource = string | URL | File | Iterable<File>;
 
 export interface LoadOptions {
   /** `auto`, the default, is WebGPU where the browser has it, else the CPU, which is slow. */
   device?: "auto" | "webgpu" | "cpu";
-  /** How much of the adapter is used: all, the default, or what every browser with WebGPU has. */
+  /** The limits of the device: those of the adapter, the default, or those that every browser with WebGPU supports. */
   limits?: "adapter" | "webgpu-default";
-  /** The number format of UNet and text encoder; `auto`, the default, is `f16` where the adapter has it. */
+  /** The number format of UNet and text encoder; `auto`, the default, is `f16` where the adapter supports it. */
   dtype?: "auto" | "f16" | "f32";
-  /** What the UNet predicts, for single files that do not say. */
+  /** The prediction type of the UNet, for single files that do not state it. */
   predictionType?: "epsilon" | "v-prediction" | "sample";
-  /** What the model is called in the text of images; the last part of its URL, or the name of the file or folder. */
+  /** The name of the model in the parameters of images; by default the last part of its URL, or the name of the file or folder. */
   name?: string;
-  /** Is told how far loading is. */
+  /** Called with the progress of loading. */
   onProgress?: (progress: LoadProgress) => void;
-  /** Gives loading up: the promise is rejected with the signal's reason, and nothing half stays. One signal may serve for many calls. */
+  /** Cancels loading: the promise is rejected with the signal's reason, and no incomplete files stay. One signal may serve many calls. */
   signal?: AbortSignal;
 }
 
 export interface LoadProgress {
   /**
-   * `download`: from the network to the browser's storage. `check`: what the storage has. `load`: to the device. `wait`: another tab is
-   * storing the same model, or the server asks to be patient.
+   * `download`: from the network to the browser's storage. `check`: of the stored files. `load`: to the device. `wait`: for another tab that stores
+   * the same model, or for a server that asked to retry later.
    */
   stage: "download" | "check" | "load" | "wait";
   /** Bytes done. */
   loaded: number;
-  /** Bytes in all, as far as is known; 0 while waiting. */
+  /** Total bytes, as far as they are known; 0 while waiting. */
   total: number;
 }
 
 export interface GenerateRequest {
-  /** What is to be seen. */
+  /** The prompt: a description of the image. */
   prompt: string;
-  /** What is to be avoided. */
+  /** What the image should not show. */
   negativePrompt?: string;
-  /** Denoising steps; the model's own, else 50. */
+  /** Denoising steps; by default the model's own, else 50. */
   steps?: number;
-  /** Weight of the prompt; the model's own, else 7.5. At 1 and less there is no guidance, which is twice as fast. */
+  /** Weight of the prompt; by default the model's own, else 7.5. At 1 or less, guidance is off and a step needs half the work. */
   guidanceScale?: number;
-  /** How far the contrast that guidance adds is pulled back, 0 to 1; 0. */
+  /** How far the standard deviation is moved back to that without guidance, 0 to 1; by default 0. */
   guidanceRescale?: number;
-  /** Seed of the noise, that of `torch.Generator("cpu")`; random, also where it is negative. Image `k` of a batch has the seed `seed + k`. */
+  /** Seed of the noise, as in `torch.Generator("cpu")`; by default, or if negative, a random seed. Image `k` of a batch has the seed `seed + k`. */
   seed?: number;
-  /** Number of images; 1. */
+  /** Number of images; by default 1. */
   batchSize?: number;
-  /** Pixels; the model's own size. */
+  /** Width in pixels; by default the model's own. */
   width?: number;
-  /** Pixels; the model's own size. */
+  /** Height in pixels; by default the model's own. */
   height?: number;
-  /** `ddpm ddim pndm lms euler euler-ancestral heun dpm-solver++ dpm-solver++-sde unipc lcm deis kdpm2 kdpm2-ancestral`; the model's own. */
+  /**
+   * `ddpm ddim pndm lms euler euler-ancestral heun dpm-solver++ dpm-solver++-sde unipc lcm deis kdpm2 kdpm2-ancestral`; by default the model's own.
+   */
   scheduler?: string;
-  /** Whether noise levels are spaced as Karras et al. do. */
+  /** Whether to use the noise levels of Karras et al. */
   karras?: boolean;
-  /** The quantity that the UNet predicts; the model's. */
+  /** The prediction type of the UNet; by default the model's. */
   predictionType?: "epsilon" | "v_prediction" | "sample";
-  /** Blocks of the text encoder to leave out at its end; 0. */
+  /** Number of last blocks of the text encoder to skip; by default 0. */
   clipSkip?: number;
-  /** After how many steps there is a preview; 0 for none, which is fastest. */
+  /** Number of steps between previews; 0 for none, which is fastest. */
   previewEvery?: number;
-  /** Is told of each step. */
+  /** Called after each step. */
   onStep?: (step: Step) => void;
-  /** Gives the picture up: the promise is rejected with the signal's reason. */
+  /** Cancels the request: the promise is rejected with the signal's reason. */
   signal?: AbortSignal;
 }
 
 export interface Step {
-  /** From 0. */
+  /** Index of the step, from 0. */
   index: number;
   count: number;
-  /** A PNG of what there is so far. */
+  /** A PNG of the image so far. */
   preview?: Blob;
 }
 
 export interface Picture {
-  /** A PNG, which carries the request as text. */
+  /** A PNG that stores the request as text. */
   blob: Blob;
-  /** That text, in the form of AUTOMATIC1111's web UI. */
+  /** This text, in the format of AUTOMATIC1111's web UI. */
   parameters: string;
   seed: number;
 }
@@ -95,43 +97,43 @@ export interface Pictures extends Picture {
 export class StableDiffusion {
   private constructor();
   /**
-   * Loads a model. What comes from the network is kept in the Origin Private File System once it has been opened. When it is loaded again the
-   * server is asked whether `model_index.json`, or the single file, has changed, by `ETag` or `Last-Modified`; if it has, the model is fetched
-   * anew, and if there is no answer, what is kept is loaded. Of two tabs that load a model, one stores it and the other waits.
+   * Loads a model. Downloaded files are stored in the Origin Private File System after they have been opened. When the model is loaded again, the
+   * server is asked by `ETag` or `Last-Modified` whether `model_index.json`, or the single file, has changed. If it has, the model is downloaded
+   * again; if there is no answer, the stored files are loaded. If two tabs load a model, one stores it and the other waits.
    *
-   * A file does not exist if the server says so (404, 410) or sends a web page in its place. The promise is rejected with an error whose `name` is
-   * - `ModelError`: a file is missing or broken, or of another kind of model;
-   * - `QuotaExceededError`: the storage is full; `needed` and `available` are the next file's bytes and those that are left;
-   * - `Error`: all else, such as another answer of the server, which the message names with the file.
+   * A file counts as missing if the server says so (404, 410) or sends a web page instead. The promise is rejected with an error whose `name` is
+   * - `ModelError`: a file is missing, broken, or of another kind of model;
+   * - `QuotaExceededError`: the storage is full; `needed` and `available` are the bytes of the next file and the free bytes;
+   * - `Error`: all other errors, such as another answer of the server. The message names the file.
    */
   static load(source: ModelSource, options?: LoadOptions): Promise<StableDiffusion>;
   /** The adapter's name, or `cpu`. */
   readonly device: string;
-  /** What you should know about the model, a sentence each: whose vocabulary is used, which settings are ignored or assumed. */
+  /** Notes about the model, one sentence each: the vocabulary used, and settings that are ignored or assumed. */
   readonly notes: string[];
-  /** Whether it can still make pictures: not after `dispose`, nor after running out of memory. */
+  /** Whether the model can generate images: not after `dispose`, and not after memory ran out. */
   readonly usable: boolean;
-  /** Makes the images of a request; requests wait for each other. */
+  /** Generates the images of a request. Requests run one after the other. */
   generate(request: GenerateRequest): Promise<Pictures>;
-  /** Ends the worker, and gives all memory back. */
+  /** Ends the worker and frees all memory. */
   dispose(): void;
 }
 
 export interface StoredModel {
-  /** As `load` took it, without what `removeStoredModel` does not look at. */
+  /** The URL passed to `load`, without the parts that `removeStoredModel` ignores. */
   url: string;
   bytes: number;
 }
 
-/** The models that this browser keeps. */
+/** The models that this browser stores. */
 export function storedModels(): Promise<StoredModel[]>;
 
 /**
- * Deletes what is kept of a model. What a tab still uses is deleted when that is done, and a download that is under way goes on.
+ * Deletes the stored files of a model. Files that a tab uses are deleted when it is done, and a running download continues.
  *
- * A model is kept under its URL without fragment, user and password, and without the query, so that tokens are neither stored nor needed here. Only
- * where the path ends neither in `/` nor as a checkpoint's file name does, as in `/download?modelVersionId=1&token=..`, the query is part of the
- * URL, without the parameters that give access: those with the words `token`, `key`, `signature`, `expires` and the like, and those of signed
- * URLs of Amazon, Google and Azure.
+ * A model is stored under its URL without fragment, user, password and query. Tokens are therefore neither stored nor needed here. Only if the path
+ * ends neither in `/` nor like the name of a checkpoint file, as in `/download?modelVersionId=1&token=..`, the query is part of the URL, without the
+ * parameters that give access: those with the words `token`, `key`, `signature`, `expires` and similar ones, and those of signed URLs of Amazon,
+ * Google and Azure.
  */
 export function removeStoredModel(url: string | URL): Promise<void>;

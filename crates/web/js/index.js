@@ -3,7 +3,7 @@ import { resolve } from "./url.js";
 
 export { removeStoredModel, storedModels } from "./storage.js";
 
-/** For so many milliseconds a worker may delete what it has stored by half, when loading is given up. */
+/** Milliseconds that a worker has to delete incomplete files after loading was cancelled. */
 const CLEANING_TIME = 2000;
 
 /** Stable Diffusion in a worker. `index.d.ts` describes it. */
@@ -48,7 +48,7 @@ export class StableDiffusion {
   }
 }
 
-/** A source that can be sent to a worker. */
+/** The source in a form that can be sent to a worker. */
 function transferable(source) {
   if (typeof source === "string" || source instanceof URL) return resolve(source).href;
   return source instanceof File ? [source] : [...source];
@@ -56,7 +56,7 @@ function transferable(source) {
 
 let asked;
 
-/** Asks once that the browser does not clear the storage when the disk fills; only pages may ask. */
+/** Asks the browser once not to clear the storage when the disk is full; only pages can ask. */
 function askToKeep() {
   asked ??= navigator.storage?.persist?.().catch(() => false);
 }

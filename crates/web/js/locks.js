@@ -1,11 +1,11 @@
-/** Web Locks, by which the tabs of one browser take turns. The browser frees those of a tab that is closed. */
+/** Web Locks, with which the tabs of one browser take turns. The browser releases the locks of a closed tab. */
 
-/** Whether there are locks here: only on pages that come over HTTPS or from localhost. */
+/** Whether locks are available: only on pages served over HTTPS or from localhost. */
 export const areThere = Boolean(globalThis.navigator?.locks);
 
 /**
- * Waits for a lock and holds it until the function that this resolves to is called. With `ifAvailable` there may be none: `undefined`.
- * The options are those of `navigator.locks.request`.
+ * Waits for a lock. Resolves to a function that releases it; with `ifAvailable`, to `undefined` if the lock is taken. The options are those of
+ * `navigator.locks.request`.
  */
 export function hold(name, options) {
   return new Promise((resolve, reject) => {
@@ -14,7 +14,7 @@ export function hold(name, options) {
   });
 }
 
-/** The same, calling `onWait` first if another holds the lock. */
+/** Like `hold`, and calls `onWait` first if the lock is taken. */
 export async function take(name, signal, onWait) {
   const release = await hold(name, { ifAvailable: true });
   if (release) return release;

@@ -1,9 +1,9 @@
-/** Messages of the library, which names the options of its command line, as a page's author knows them. */
+/** Messages of the library in the terms of this package: the library names the options of its command line. */
 
 const OPTION = /(?<![\w/-])--([a-z]+(?:-[a-z]+)*)/g;
 const FIELD = /^[a-z]+(_[a-z]+)+(?=:)/;
 
-/** `--guidance-scale` and `guidance_scale` are `guidanceScale` here, and the device `wgpu` is `webgpu`. */
+/** `--guidance-scale` and `guidance_scale` become `guidanceScale`, and the device `wgpu` becomes `webgpu`. */
 export function pageMessage(message) {
   const named = message.replace(OPTION, (_, option) => camelCase(option)).replace(FIELD, camelCase);
   return named.replace(/^device `wgpu`/, "device `webgpu`");

@@ -1,4 +1,4 @@
-/** Models of a URL: from the storage where they are kept and current, else from the network, and kept then. */
+/** Models at a URL. A stored model is used if it is up to date. Otherwise the model is downloaded and stored. */
 
 import { toBlob } from "./blocks.js";
 import { Server, cannot } from "./fetch.js";
@@ -8,9 +8,9 @@ import { Draft, keyFor, openStored, sweep, forget } from "./storage.js";
 import { fileIn, modelName, namesFile, namesFolder, withoutAccess } from "./url.js";
 
 /**
- * Opens the model at a URL. `open(name, isFolder, find)` reads its files, asking `find` for one after the other, and rejects with a `ModelError`
- * where they are at fault. The result is `{ checkpoint, files, name, forget }`: what `open` resolved to, the files, what the model is called,
- * and a function to call when the files turn out to be of no use.
+ * Opens the model at a URL. `open(name, isFolder, find)` reads its files. It calls `find` for one file after the other, and rejects with a
+ * `ModelError` if a file is wrong. The result is `{ checkpoint, files, name, forget }`: the result of `open`, the files, the name of the model, and a
+ * function to call if the files turn out to be useless.
  */
 export async function openRemote(address, open, report, signal) {
   const url = new URL(address);
@@ -18,7 +18,8 @@ export async function openRemote(address, open, report, signal) {
   const visit = new Visit(url, open, report, signal);
   const kept = await visit.openKept();
   if (kept) return kept;
-  // One tab stores, the others wait and open what it stored. If it is closed, or fails, it is the next one's turn.
+  // One tab stores the model; the others wait and then open the stored model. If that tab is closed or fails, the next
+  // one takes its turn.
   const wait = () => report({ stage: "wait", loaded: 0, total: 0 });
   const endTurn = locks.areThere && (await locks.take(`pyrograph store ${await keyFor(url)}`, signal, wait));
   try {
@@ -29,14 +30,14 @@ export async function openRemote(address, open, report, signal) {
 }
 
 class Visit {
-  /** The kept model that will not do. */
+  /** The stored model that could not be used. */
   #refused;
 
   constructor(url, open, report, signal) {
     Object.assign(this, { url, open, report, signal, server: new Server(report, signal) });
   }
 
-  /** What is kept, if it is what the server has and can be opened. */
+  /** The stored model, if it is up to date and can be opened. */
   async openKept() {
     const { url, open, report, signal } = this;
     const stored = await openStored(url, report, signal, this.#refused);
@@ -47,7 +48,7 @@ class Visit {
       if (await this.#isOutdated(index)) return release();
       const files = new Map([...blobs].map(([path, blob]) => [path, new ModelFile(blob)]));
       const find = (path) => {
-        // A later version of this library may look for more than the one that stored the model.
+        // A later version of this library may read more files than the version that stored the model.
         if (!files.has(path) && !index.absent.includes(path)) throw new NotKept();
         return files.get(path);
       };
@@ -61,19 +62,19 @@ class Visit {
     }
   }
 
-  /** Whether the server has another version of the file that was fetched first. */
+  /** Whether the server has a new version of the file that was fetched first. */
   #isOutdated({ files: [first], isFolder }) {
     return this.server.hasChanged(isFolder ? fileIn(this.url, first.path) : this.url, first);
   }
 
-  /** Fetches the model, and keeps it if it can be opened. */
+  /** Downloads the model, and stores it if it can be opened. */
   async download() {
     const { url, open, report, signal } = this;
     const draft = await Draft.begin(url);
     const [files, absent, progress] = [[], [], { loaded: 0, total: 0 }];
     try {
       const single = await this.#singleFile();
-      const alone = (path) => (path === "" ? { file: single } : { absent: "the URL is that of one file" });
+      const alone = (path) => (path === "" ? { file: single } : { absent: "the URL is that of a single file" });
       const look = (path) => (single ? alone(path) : this.server.find(fileIn(url, path)));
       const find = async (path) => {
         const { file, absent: reason } = await look(path);
@@ -96,7 +97,7 @@ class Visit {
     }
   }
 
-  /** The file that the URL is of; `undefined` if it is of a folder. Where neither can be seen from the URL the server decides. */
+  /** The file at the URL; `undefined` if the URL is that of a folder. If the URL shows neither, the answer of the server decides. */
   async #singleFile() {
     const { url, signal } = this;
     if (namesFolder(url)) return undefined;
@@ -111,10 +112,10 @@ class Visit {
   }
 }
 
-/** A file has not been looked for when the model was stored. */
+/** A file was not requested when the model was stored. */
 class NotKept extends Error {}
 
-/** Counts what has come of all files. */
+/** Counts the received bytes of all files. */
 function counter(progress, length, report) {
   progress.total += length ?? 0;
   return (bytes) => {
@@ -123,7 +124,7 @@ function counter(progress, length, report) {
   };
 }
 
-/** The error, and the reason why a file that it names, or else the last file that was looked for, is absent. */
+/** Adds the reason why a file that the error names, or else the last missing one, is missing. */
 function withReason(error, folder, absent) {
   const named = absent.findLast(({ path }) => error.message.includes(path.split("/").at(-1))) ?? absent.at(-1);
   if (error.name === "ModelError" && named) error.message += `; ${cannot(fileIn(folder, named.path), named.reason).message}`;

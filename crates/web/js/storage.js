@@ -1,7 +1,7 @@
 /**
  * Models that stay between visits, in the Origin Private File System. Each is a folder `<SHA-256 of its URL>-<random>` with the files `0`, `1`, ..
- * and `model.json`, which is written last and says what each of them is, how large, and the SHA-256 of its blocks: a folder without it is half a
- * model. Whoever writes or reads a folder holds a lock on it, in shared mode; only who gets that lock for himself may delete it.
+ * and `model.json`. The latter is written last; it has the path and size of each file and the SHA-256 of its blocks. A folder without it is an
+ * incomplete model. Tabs that write or read a folder hold a shared lock on it. Only a tab with an exclusive lock may delete it.
  */
 
 import { BLOCK, inBlocks, sha256 } from "./blocks.js";
@@ -10,29 +10,29 @@ import { resolve, withoutAccess } from "./url.js";
 
 const FOLDER = "pyrograph";
 const INDEX = "model.json";
-/** Of the index: what an earlier version wrote is not read. */
+/** Version of the index. Indices of earlier versions are ignored. */
 const VERSION = 2;
 
-/** The bytes of files together. */
+/** The total size of files in bytes. */
 export function totalSize(files) {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** The models that are kept, as `{ url, bytes }`. */
+/** The stored models, as `{ url, bytes }`. */
 export async function storedModels() {
   const { newest } = await list();
   return newest.map(({ index: { url, files } }) => ({ url, bytes: totalSize(files) }));
 }
 
-/** Deletes what is kept of a model. What another tab has in use goes when that is done. */
+/** Deletes the stored files of a model. Files that another tab uses are deleted when it is done. */
 export async function removeStoredModel(url) {
   const key = await keyFor(resolve(url));
   for (const stored of (await list()).all) if (keyOf(stored) === key) await forget(stored.name);
 }
 
 /**
- * The newest kept model of a URL, if it is whole and not the one `refused`: its `index`, and its `blobs` by their paths. It stays until `release`
- * is called, or the worker ends.
+ * The newest stored model of a URL, if it is complete and is not `refused`: its `index`, and its `blobs` by path. It is kept until `release` is
+ * called or the worker ends.
  */
 export async function openStored(url, report, signal, refused) {
   const key = await keyFor(url);
@@ -41,7 +41,7 @@ export async function openStored(url, report, signal, refused) {
   const { name, folder } = found;
   const release = await locks.hold(lockOf(name), { mode: "shared", signal });
   try {
-    const index = await readIndex(folder); // removed meanwhile?
+    const index = await readIndex(folder); // it may be removed by now
     const blobs = index && (await readFiles(folder, index, report, signal));
     if (blobs) return { name, index, blobs, release };
   } catch (error) {
@@ -53,7 +53,7 @@ export async function openStored(url, report, signal, refused) {
   return undefined;
 }
 
-/** The files as blobs, if each is as the index says. */
+/** The files as blobs, if each matches the index. */
 async function readFiles(folder, { files }, report, signal) {
   const [total, blobs] = [totalSize(files), new Map()];
   let loaded = 0;
@@ -71,13 +71,13 @@ async function readFiles(folder, { files }, report, signal) {
   return blobs;
 }
 
-/** A model that is being stored: kept after `commit`, and gone after `discard` or when the tab is closed before. */
+/** A model that is being stored. It is kept after `commit`; it is deleted after `discard`, or if the tab is closed before. */
 export class Draft {
   #key;
   #folder;
   #files = [];
 
-  /** `undefined` where the browser has no storage. */
+  /** `undefined` if the browser has no storage. */
   static async begin(url) {
     const root = locks.areThere && (await rootFolder());
     if (!root) return undefined;
@@ -90,7 +90,7 @@ export class Draft {
     return draft;
   }
 
-  /** Writes a file block by block, telling `count` of each; returns it. */
+  /** Writes a file block by block, calls `count` for each block, and returns the file. */
   async write(path, file, count) {
     const available = await room();
     if (file.length > available) throw full(file.length, available);
@@ -105,7 +105,7 @@ export class Draft {
       }
       access.flush();
     } catch (error) {
-      // Browsers may say that there is more room than there is, so as not to tell pages about the disk.
+      // Browsers may report more space than there is, to hide the size of the disk from pages.
       throw error instanceof DOMException && error.name === "QuotaExceededError" ? full(file.length, access.getSize()) : error;
     } finally {
       access.close();
@@ -115,7 +115,7 @@ export class Draft {
     return blob;
   }
 
-  /** From now on the model is kept, and what was kept of it before is not; `about` is for whoever opens it. */
+  /** Keeps the model, and removes older versions of it. `about` is additional data for opening it. */
   async commit(about) {
     const before = (await list()).newest.find((stored) => keyOf(stored) === this.#key)?.index.stored ?? 0;
     const stored = Math.max(Date.now(), before + 1); // the newest one, even if the clock was set back
@@ -137,21 +137,21 @@ export class Draft {
   }
 }
 
-/** The bytes that the browser lets this page store yet. */
+/** The bytes that this page can still store. */
 async function room() {
   const { quota = Infinity, usage = 0 } = await navigator.storage.estimate();
   return Math.max(quota - usage, 0);
 }
 
-/** The error of a storage that has no place for a file; `needed` is undefined where the file's size is unknown. */
+/** The error of a storage that has no space for a file; `needed` is undefined if the size of the file is unknown. */
 function full(needed, available) {
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   const size = needed ? `the next file has ${megabytes(needed)}` : "the next file is larger";
-  const message = `the browser's storage has ${megabytes(available)} left, and ${size}: remove a model, or free space on the disk`;
+  const message = `the browser's storage has ${megabytes(available)} left, but ${size}: remove a model, or free space on the disk`;
   return Object.assign(new Error(message), { name: "QuotaExceededError", needed, available });
 }
 
-/** Deletes what nobody can open: half models of tabs that are gone, models that newer ones replace, what earlier versions wrote. */
+/** Deletes folders that cannot be opened: incomplete models of closed tabs, models that were replaced, and those of earlier versions. */
 export async function sweep() {
   const root = locks.areThere && (await rootFolder());
   if (!root) return;
@@ -161,7 +161,7 @@ export async function sweep() {
   for (const name of await Array.fromAsync(root.keys())) if (!whole.includes(name)) await removeUnused(root, name);
 }
 
-/** A model is not kept any more; its folder goes now, or when nobody uses it. `release` ends its use by the caller. */
+/** Removes a model. Its folder is deleted now, or when no tab uses it any more. `release` ends the use by the caller. */
 export async function forget(name, release = () => {}) {
   release();
   const root = await rootFolder();
@@ -171,18 +171,18 @@ export async function forget(name, release = () => {}) {
   navigator.locks.request(lockOf(name), () => removeHalf(root, name)).catch(() => {}); // for as long as this tab is open
 }
 
-/** Deletes a folder without index, unless somebody uses it: then nothing is done, and `false` returned. */
+/** Deletes a folder without an index. If a tab uses it, nothing is done and the result is `false`. */
 function removeUnused(root, name) {
   const remove = async (lock) => lock !== null && (await removeHalf(root, name), true);
   return navigator.locks.request(lockOf(name), { ifAvailable: true }, remove);
 }
 
 async function removeHalf(root, name) {
-  const folder = await root.getDirectoryHandle(name).catch(() => undefined); // that of an earlier version, or a file
+  const folder = await root.getDirectoryHandle(name).catch(() => undefined); // it may be from an earlier version, or a file
   if (!folder || !(await readIndex(folder))) await root.removeEntry(name, { recursive: true }).catch(ignoreAbsence);
 }
 
-/** The whole models, `all`, and of each URL the `newest`. */
+/** All complete models as `all`, and the newest one of each URL as `newest`. */
 async function list() {
   const all = [];
   for await (const folder of (await rootFolder())?.values() ?? []) {
@@ -198,11 +198,11 @@ async function readIndex(folder) {
     const index = JSON.parse(await (await (await folder.getFileHandle(INDEX)).getFile()).text());
     return index.version === VERSION ? index : undefined;
   } catch {
-    return undefined; // being written, or cut off while it was
+    return undefined; // being written, or incomplete
   }
 }
 
-/** `undefined` where the browser has no such storage: without HTTPS, or in a private window. */
+/** `undefined` if the browser has no such storage: without HTTPS, or in a private window. */
 async function rootFolder() {
   try {
     return await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
@@ -211,7 +211,7 @@ async function rootFolder() {
   }
 }
 
-/** Which URLs are one model: those that differ by what gives access, or by a slash at the end. */
+/** The same key for all URLs of one model: URLs that differ only in parameters that give access, or in a slash at the end. */
 export async function keyFor(url) {
   return sha256(new TextEncoder().encode(withoutAccess(url).replace(/\/$/, "")));
 }

@@ -1,21 +1,21 @@
-/** The URLs of models: what they are relative to, what they name, and what of them is kept. */
+/** The URLs of models: resolving them, their names, and the parts that are stored. */
 
-/** How the name of a checkpoint in one file ends. */
+/** File extensions of single-file checkpoints. */
 const SINGLE_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
 
-/** Words of query parameters that give access to a file and do not name it: `?token=`, `?X-Amz-Signature=`, `?Expires=`. */
+/** Words in query parameters that give access to a file and do not identify it: `?token=`, `?X-Amz-Signature=`, `?Expires=`. */
 const ACCESS = new Set(
   "access auth authorization bearer credential credentials expires expiry key password policy secret session sig signature token".split(" "),
 );
-/** More of these, whose words say nothing: those of Amazon and Google, and those of Azure. */
+/** More such parameters, without these words: those of Amazon and Google, and those of Azure. */
 const ACCESS_NAMES = /^(x-(amz|goog)-.*|accesstoken|apikey|googleaccessid|awsaccesskeyid|s[eprstv]|spr|srt|sk(oid|tid|[estv]))$/i;
 
-/** A URL as `load` takes it, relative to the page, or in a worker to its script. */
+/** The URL passed to `load`, relative to the page, or in a worker to its script. */
 export function resolve(url) {
   return new URL(url, globalThis.document?.baseURI ?? globalThis.location.href);
 }
 
-/** Whether the path ends as a checkpoint in one file does. */
+/** Whether the path ends like that of a single-file checkpoint. */
 export function namesFile({ pathname }) {
   return SINGLE_FILE.test(pathname);
 }
@@ -26,8 +26,8 @@ export function namesFolder({ pathname }) {
 }
 
 /**
- * The URL without what must not be shown or kept: user, password, fragment and query. Where the path names neither a file nor a folder the query
- * does, as in `/download?modelVersionId=1&token=..`; then only the parameters that give access are left out.
+ * The URL without the parts that must not be shown or stored: user, password, fragment and query. If the path names neither a file nor a folder, the
+ * query does, as in `/download?modelVersionId=1&token=..`; then only the parameters that give access are removed.
  */
 export function withoutAccess(url) {
   const shown = new URL(url);
@@ -42,20 +42,20 @@ function givesAccess(parameter) {
   return ACCESS_NAMES.test(parameter) || words.some((word) => ACCESS.has(word));
 }
 
-/** A file of a folder, with the folder's query. */
+/** The URL of a file in a folder, with the folder's query. */
 export function fileIn(folder, path) {
   const url = new URL(folder);
   url.pathname = `${url.pathname.replace(/\/$/, "")}/${path.split("/").map(encodeURIComponent).join("/")}`;
   return url;
 }
 
-/** The last part of a path or URL, without the extension of a checkpoint. */
+/** The last part of a path or URL, without a checkpoint's extension. */
 export function modelName(path) {
   const last = path.split("/").filter(Boolean).at(-1) ?? "model";
   return decode(last).replace(SINGLE_FILE, "");
 }
 
-/** Percent encoding undone, where it is one. */
+/** The text without percent encoding, if it has valid encoding. */
 export function decode(text) {
   try {
     return decodeURIComponent(text);

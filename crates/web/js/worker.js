@@ -4,10 +4,10 @@ import { pageMessage } from "./messages.js";
 import { openRemote } from "./remote.js";
 import { totalSize } from "./storage.js";
 
-/** The functions that the page calls; each may send events before its result. */
+/** The functions that the page can call; each may send events before its result. */
 const functions = { load, generate };
 
-/** The calls that are not done, by their ids. */
+/** The calls that are not finished, by id. */
 const running = new Map();
 let model;
 let queue = Promise.resolve();
@@ -26,7 +26,7 @@ onmessage = ({ data: { id, name, parameters, cancel } }) => {
     .finally(() => running.delete(id));
 };
 
-/** What the page needs of an error, as a message can carry it. */
+/** The parts of an error that the page needs, in a form that a message can carry. */
 function plain(error) {
   const { name = "Error", needed, available } = error ?? {};
   return { name, message: pageMessage(String(error?.message ?? error)), needed, available };
@@ -49,7 +49,7 @@ async function load({ source, name, request }, report, signal) {
   return { device: model.device, notes: model.notes };
 }
 
-/** JSON, which would turn a number that is none into nothing. */
+/** Converts a request to JSON. `JSON.stringify` alone would write numbers that are not finite as `null`. */
 function json(request) {
   return JSON.stringify(request, (field, value) => {
     if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError(`${field}: must be a finite number, not ${value}`);
@@ -71,7 +71,7 @@ function reportReading(files, report) {
 async function generate({ previewEvery = 0, ...request }, report, signal) {
   const onStep = async (index, count, preview) => {
     report({ index, count, preview: preview && new Blob([preview], { type: "image/png" }) });
-    await new Promise((resolve) => setTimeout(resolve)); // lets a cancellation in
+    await new Promise((resolve) => setTimeout(resolve)); // lets a cancellation arrive
     return !signal.aborted;
   };
   signal.throwIfAborted();

@@ -1,9 +1,10 @@
-//! Errors as JavaScript sees them.
+//! Errors for JavaScript.
 
 use pyrograph::Error;
 use wasm_bindgen::JsValue;
 
-/// A failure to load: a `ModelError` where the files are at fault rather than the device or the request, so that they are not kept.
+/// An error of loading. It is a `ModelError` if the files are the cause, and not the device or the request; such files
+/// are not stored.
 pub(crate) fn model_error(error: Error) -> JsValue {
     let of_the_files = matches!(
         error,

@@ -1,4 +1,4 @@
-//! The files of a checkpoint, which JavaScript finds.
+//! The files of a checkpoint. JavaScript finds them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -20,7 +20,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn size(file: &ModelFile) -> f64;
 
-    /// Fills `bytes` from a position on; returns how many there were.
+    /// Fills `bytes` from a position on; returns the number of bytes read.
     #[wasm_bindgen(method, catch)]
     fn read(file: &ModelFile, position: f64, bytes: &mut [u8]) -> Result<f64, JsValue>;
 }
@@ -32,8 +32,9 @@ pub struct OpenCheckpoint(pub(crate) Checkpoint);
 
 #[wasm_bindgen]
 impl OpenCheckpoint {
-    /// Opens a diffusers folder or a single file, which error messages call `name`. `find(path)` is called for one file after the other, with
-    /// its path in the folder, or `""` for a single file; it returns, or resolves to, a `ModelFile`, or `undefined` where there is none.
+    /// Opens a diffusers folder or a single file. Error messages call it `name`. `find(path)` is called for one file
+    /// after the other, with its path in the folder, or `""` for a single file. It returns, or resolves to, a
+    /// `ModelFile`, or `undefined` if the file does not exist.
     ///
     /// # Errors
     /// When a file is missing, broken, or of another kind of model (a `ModelError`), and when `find` fails.
@@ -58,7 +59,7 @@ impl OpenCheckpoint {
     }
 }
 
-/// JavaScript's objects never leave the worker's one thread.
+/// JavaScript's objects never leave the only thread of the worker.
 struct Reader {
     file: SendWrapper<ModelFile>,
     position: u64,

@@ -1,7 +1,7 @@
-//! pyrograph in a web page: what the worker of the npm package calls. Its JavaScript is in `js`.
+//! pyrograph in a web page: the functions that the worker of the npm package calls. The JavaScript is in `js`.
 //!
-//! Everything here runs in a worker, where files can be read without waiting: those that the user picked through
-//! `FileReaderSync`, those of the Origin Private File System through access handles. The device alone must be waited for.
+//! Everything here runs in a worker, where files can be read synchronously: files that the user chose through
+//! `FileReaderSync`, files of the Origin Private File System through access handles. Only the device is asynchronous.
 
 #![cfg(target_family = "wasm")]
 
@@ -12,7 +12,7 @@ mod request;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Lets a panic tell the console what it is about.
+/// Prints the message of a panic to the console.
 #[wasm_bindgen(start)]
 fn start() {
     console_error_panic_hook::set_once();

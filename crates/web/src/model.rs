@@ -1,4 +1,4 @@
-//! A model, and what it makes.
+//! A model and its images.
 
 use js_sys::{Function, Promise};
 use pyrograph::{Device, LoadOptions, Picture, Request, StableDiffusion, device_async};
@@ -11,7 +11,7 @@ use crate::error::model_error;
 use crate::files::OpenCheckpoint;
 use crate::request::LoadRequest;
 
-/// A device, and how a model is to be loaded to it.
+/// A device, with the options for loading a model to it.
 #[derive(Debug)]
 #[wasm_bindgen]
 pub struct Loader {
@@ -21,7 +21,7 @@ pub struct Loader {
 
 #[wasm_bindgen]
 impl Loader {
-    /// Starts the device, before anything is fetched.
+    /// Starts the device, before any file is fetched.
     ///
     /// # Errors
     /// When the request is wrong, or there is no such device.
@@ -31,7 +31,7 @@ impl Loader {
         Ok(Self { options: request.options(&device)?, device })
     }
 
-    /// Loads a checkpoint one tensor at a time; images say that the model is called `name`.
+    /// Loads a checkpoint one tensor at a time. The parameters of its images call the model `name`.
     ///
     /// # Errors
     /// When a configuration or a tensor is wrong (a `ModelError`), or the device fails.
@@ -42,7 +42,7 @@ impl Loader {
     }
 }
 
-/// A checkpoint that is loaded to a device.
+/// A checkpoint on a device.
 #[derive(Debug)]
 #[wasm_bindgen]
 pub struct Model {
@@ -58,18 +58,18 @@ impl Model {
         self.device.name().to_owned()
     }
 
-    /// What the user should know about the checkpoint, a sentence each.
+    /// Notes about the checkpoint, one sentence each.
     #[wasm_bindgen(getter)]
     pub fn notes(&self) -> Vec<String> {
         self.pipeline.notes().iter().map(ToString::to_string).collect()
     }
 
-    /// Makes the images of a request. After each step `on_step(index, count, preview)` is called and its result awaited; `preview` is a PNG
-    /// of the first image after each `preview_every` steps, never with 0. If the result resolves to `false`, the images are given
-    /// up, and there is none.
+    /// Generates the images of a request. After each step, `on_step(index, count, preview)` is called and its result is
+    /// awaited. `preview` is a PNG of the first image after every `preview_every` steps, and never given for 0. If the
+    /// result resolves to `false`, the request is cancelled and there are no images.
     ///
     /// # Errors
-    /// When the request does not fit the model, the device fails, or `on_step` does.
+    /// When the request does not fit the model, the device fails, or `on_step` fails.
     pub async fn generate(
         &self,
         request: &str,
@@ -102,9 +102,9 @@ impl Model {
 #[derive(Debug)]
 #[wasm_bindgen(getter_with_clone)]
 pub struct Image {
-    /// The file, with the request in it.
+    /// The PNG file, which stores the request.
     pub png: Vec<u8>,
-    /// The request, in the form of AUTOMATIC1111's web UI.
+    /// The request, in the format of AUTOMATIC1111's web UI.
     pub parameters: String,
 }
 

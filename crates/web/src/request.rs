@@ -1,10 +1,10 @@
-//! How a model is loaded, as JSON.
+//! Options for loading a model, as JSON.
 
 use pyrograph::{Device, Limits, LoadOptions, PredictionType};
 use serde::Deserialize;
 use wasm_bindgen::JsError;
 
-/// How a model is loaded.
+/// Options for loading a model.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct LoadRequest {
@@ -25,7 +25,7 @@ pub(crate) enum DeviceName {
 }
 
 impl DeviceName {
-    /// The name that [`pyrograph::device_async`] takes.
+    /// The name for [`pyrograph::device_async`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -55,7 +55,7 @@ impl From<LimitsName> for Limits {
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Dtype {
-    /// `f16` where the device has it.
+    /// `f16` where the device supports it.
     #[default]
     Auto,
     F32,
@@ -66,7 +66,7 @@ impl LoadRequest {
     /// The options for a device.
     ///
     /// # Errors
-    /// When float16 is asked for where there is none; a download is not worth starting then.
+    /// When float16 is requested on a device that does not support it. Nothing is downloaded then.
     pub(crate) fn options(&self, device: &Device) -> Result<LoadOptions, JsError> {
         let f16 = match self.dtype {
             Dtype::Auto => device.supports_f16(),

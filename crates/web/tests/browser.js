@@ -1,4 +1,4 @@
-/** What the tests share: a browser, and images by the command line. */
+/** Shared by the tests: a browser, and images from the command line. */
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { root } from "./server.js";
 
 const FLAGS = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split(" ");
 
-/** Chromium with a profile of its own; with WebGPU by its software adapter. */
+/** Chromium with its own profile; WebGPU runs on its software adapter. */
 export async function launch({ webgpu = true } = {}) {
   const flags = webgpu ? ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"] : ["--disable-features=WebGPU"];
   return chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "pyrograph-")), {
@@ -21,7 +21,7 @@ export async function launch({ webgpu = true } = {}) {
   });
 }
 
-/** What a page and its workers say on the console, without what is plain information. */
+/** Errors and warnings on the console of a page and its workers. */
 export function complaints(page) {
   const found = [];
   page.on("console", (message) => {
@@ -31,7 +31,7 @@ export function complaints(page) {
   return found;
 }
 
-/** The command line's picture on the CPU. */
+/** An image from the command line, on the CPU. */
 export function commandLine(prompt, options) {
   const output = join(mkdtempSync(join(tmpdir(), "pyrograph-")), "picture.png");
   const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
@@ -40,9 +40,9 @@ export function commandLine(prompt, options) {
   return PNG.sync.read(readFileSync(output));
 }
 
-/** The mean absolute difference of two pictures' red, green and blue, of 255. */
+/** The mean absolute difference of two images in red, green and blue, on a scale of 255. */
 export function difference(left, right) {
-  if (left.width !== right.width || left.height !== right.height) throw new Error("pictures of two sizes");
+  if (left.width !== right.width || left.height !== right.height) throw new Error("images of different sizes");
   let sum = 0;
   for (let index = 0; index < left.data.length; index++) sum += Math.abs(left.data[index] - right.data[index]);
   return sum / (left.width * left.height * 3);

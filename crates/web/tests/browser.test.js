@@ -1,4 +1,4 @@
-/** The example page in headless Chromium: what it paints, what it keeps, and what it says when something is wrong. */
+/** The example page in headless Chromium: its images, its stored models, and its error messages. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const PROMPT = "a red apple on a blue background";
 const REQUEST = { steps: 10, seed: 7, "guidance-scale": 4 };
 const SINGLE_FILE = join(root, "tests/reference/tiny-sd2.safetensors");
 const MODEL = "/assets/spark/";
-/** The first use of each shader takes a software adapter a while. */
+/** A software adapter needs long for the first use of each shader. */
 const PATIENCE = 240_000;
 
 let server, browser;
@@ -50,7 +50,7 @@ async function generate(page) {
   return readFileSync(await download.path());
 }
 
-/** Every value that `expression` has in the page from now on. */
+/** Records every value that a property of an element takes from now on. */
 async function record(page, selector, property) {
   await page.evaluate(([selector, property]) => {
     const element = document.querySelector(selector);
@@ -63,13 +63,13 @@ async function record(page, selector, property) {
   return () => page.evaluate((property) => window[property], property);
 }
 
-test("the picture is the command line's", async () => {
+test("the image is the command line's", async () => {
   const { page, said } = await open();
   await fill(page, REQUEST);
   const pictures = await record(page, "#picture", "src");
   const shares = await record(page, "#progress", "value");
   const png = await generate(page);
-  assert.ok((await pictures()).length >= 3, "previews arrive before the picture");
+  assert.ok((await pictures()).length >= 3, "previews arrive before the image");
   assert.ok((await shares()).length > 5, "progress moves");
   const expected = commandLine(PROMPT, REQUEST);
   const off = difference(PNG.sync.read(png), expected);
@@ -79,7 +79,7 @@ test("the picture is the command line's", async () => {
   await page.close();
 });
 
-test("a run can be cancelled, and the next one is whole", async () => {
+test("a run can be cancelled, and the next one is complete", async () => {
   const { page, said } = await open();
   await fill(page, { ...REQUEST, steps: 500 });
   await page.click("#generate");
@@ -125,7 +125,7 @@ test("a second visit needs no network, and a broken file is fetched again", asyn
 });
 
 for (const limits of ["adapter", "webgpu-default"]) {
-  test(`a local file gives the command line's picture, with limits: ${limits}`, async () => {
+  test(`a local file gives the command line's image, with limits: ${limits}`, async () => {
     const { page, said } = await open(`?device=webgpu&limits=${limits}`);
     await fill(page, REQUEST);
     await page.click("summary");
@@ -142,7 +142,7 @@ for (const limits of ["adapter", "webgpu-default"]) {
   });
 }
 
-test("what goes wrong is told", async () => {
+test("errors are shown", async () => {
   const { page } = await open();
   const error = async () => {
     await page.click("#generate");
@@ -161,7 +161,7 @@ test("what goes wrong is told", async () => {
   await page.close();
 });
 
-test("a picture too large is told, and the next one is made", async () => {
+test("an image that is too large is an error, and the next one is generated", async () => {
   const { page } = await open("?device=cpu");
   await fill(page, { ...REQUEST, steps: 1 });
   await page.click("summary");
@@ -181,7 +181,7 @@ test("a picture too large is told, and the next one is made", async () => {
   await page.close();
 });
 
-test("without WebGPU the CPU paints the same picture, and the page says so", async () => {
+test("without WebGPU the CPU generates the same image, and the page says so", async () => {
   const context = await launch({ webgpu: false });
   const { page, said } = await open("", context);
   await fill(page, REQUEST);

@@ -1,4 +1,4 @@
-/** Fetches and keeps the files of a model as the package's worker does, with a list of files in place of the readers. */
+/** Fetches and stores the files of a model like the worker of the package, with a list of files instead of the readers. */
 
 import { openRemote } from "/crates/web/js/remote.js";
 import { removeStoredModel, storedModels } from "/crates/web/js/storage.js";
@@ -15,7 +15,7 @@ onmessage = async ({ data: { name, parameters, abort } }) => {
   }
 };
 
-/** The contents by their paths. Only the files `required` must be there; with `broken` they are no model. The browser has room for `quota` bytes. */
+/** The contents by path. Only the files in `required` must exist; with `broken` they are not a model. The browser has space for `quota` bytes. */
 async function load({ url, paths, required = [], broken = false, quota }) {
   if (quota) navigator.storage.estimate = async () => ({ quota, usage: 0 });
   const read = async (name, isFolder, find) => {

@@ -1,4 +1,4 @@
-/** Calls of the package from a page's own code, on the CPU. */
+/** Calls of the package from the code of a page, on the CPU. */
 
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export async function openPackage(browser, server) {
   return page;
 }
 
-/** Loads a model and disposes of it: `{ stages }`, or `{ error }`. */
+/** Loads a model and disposes it: `{ stages }`, or `{ error }`. */
 export function load(page, url, options = {}) {
   return page.evaluate(async ([url, options]) => {
     const stages = new Set();
@@ -32,7 +32,7 @@ export function stored(page) {
   return page.evaluate(async () => (await pyrograph.storedModels()).map(({ url }) => url));
 }
 
-/** The files of a committed folder as a server's answers below `path`, each under the name that `rename` gives it. */
+/** The files of a committed folder as a server's answers below `path`, each under the name that `rename` returns. */
 export function answersOf(folder, path, rename = (name) => name) {
   const below = join(root, folder);
   const files = readdirSync(below, { recursive: true }).filter((name) => statSync(join(below, name)).isFile());

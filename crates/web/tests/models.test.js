@@ -1,4 +1,4 @@
-/** Which models the package opens, from which files, and what it says of the others. */
+/** The models and files that the package opens, and its errors for others. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -29,7 +29,7 @@ beforeEach(() => {
   server.requests.length = 0;
 });
 
-/** Puts a changed copy of the model on the server; its URL. */
+/** Publishes a changed copy of the model on the server, and returns its URL. */
 function publish(changes = {}, rename = undefined) {
   const path = `/model-${count++}/`;
   Object.assign(server.answers, answersOf(MODEL, path, rename));
@@ -37,7 +37,7 @@ function publish(changes = {}, rename = undefined) {
   return server.url + path;
 }
 
-/** The names of shards and their index, as transformers and diffusers write them for large models. */
+/** The names of shards and their index, in the form of transformers and diffusers for large models. */
 function shards(name, variant = "") {
   const tensors = readFileSync(join(root, MODEL, `unet/diffusion_pytorch_model${SAFETENSORS}`));
   const { __metadata__, ...header } = JSON.parse(tensors.subarray(8, 8 + Number(tensors.readBigUInt64LE())));
@@ -73,7 +73,7 @@ for (const file of ["tiny-sd1.ckpt", "tiny-sd2.safetensors"]) {
   });
 }
 
-test("a server that answers every unknown path with its page", async () => {
+test("a server that answers every unknown path with a web page", async () => {
   server.otherwise = (_, response) => send(response, "<!doctype html><p>hello", { "content-type": "text/html" });
   const url = publish();
   for (const visit of ["first", "second"]) assert.deepEqual((await load(page, url)).error, undefined, visit);
@@ -81,13 +81,13 @@ test("a server that answers every unknown path with its page", async () => {
   assert.match(error.message, /\/no-model.* with model_index\.json, is expected; .*model_index\.json cannot be fetched: the server sends a web page/);
 });
 
-test("what is missing is said with its URL, and why", async () => {
+test("the error of a missing file names its URL and the reason", async () => {
   const { error } = await load(page, publish({}, (name) => name.replace("vae/config.json", "vae/renamed.json")));
   assert.equal(error.name, "ModelError");
   assert.match(error.message, /http:\/\/localhost.*\/vae.* has no config\.json; .*\/vae\/config\.json cannot be fetched: 404 Not Found/);
 });
 
-test("what opens but cannot be loaded is not kept", async () => {
+test("a model that opens but cannot be loaded is not stored", async () => {
   const url = publish({ "tokenizer/vocab.json": "{", "tokenizer/merges.txt": "#version: 0.2" });
   const { error } = await load(page, url);
   assert.equal(error.name, "ModelError");
@@ -96,7 +96,7 @@ test("what opens but cannot be loaded is not kept", async () => {
   assert.deepEqual((await load(page, url)).error, undefined);
 });
 
-test("what cannot be is said before anything is fetched", async () => {
+test("wrong options are refused before anything is fetched", async () => {
   const url = publish();
   server.requests.length = 0;
   for (const [options, message] of [
@@ -126,7 +126,7 @@ test("messages name the fields of the page", async () => {
   assert.ok(!messages.some((message) => /--|_/.test(message)), messages.join("\n"));
 });
 
-test("storage that lasts is asked for once", async () => {
+test("persistent storage is requested once", async () => {
   const other = await browser.newPage();
   await other.addInitScript(() => {
     window.asked = 0;

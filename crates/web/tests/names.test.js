@@ -8,14 +8,14 @@ import { fileIn, modelName, withoutAccess } from "../js/url.js";
 
 const shown = (url) => withoutAccess(new URL(url)).replace(/^https:\/\/h\//, "");
 
-test("a URL is kept without its query where the path names a file or a folder", () => {
+test("a URL is stored without its query if the path names a file or a folder", () => {
   for (const query of ["?token=a", "?v=2", "?download=true", "?X-Amz-Signature=a&X-Amz-Expires=1", "#part", ""]) {
     assert.equal(shown(`https://h/sd15/${query}`), "sd15/");
     assert.equal(shown(`https://user:secret@h/sd15/model.SAFETENSORS${query}`), "sd15/model.SAFETENSORS");
   }
 });
 
-test("where only the query names the file it is kept, without what gives access", () => {
+test("a query that names the file is stored, without the parameters that give access", () => {
   for (const [url, expected] of [
     ["api/download/models/1?type=Model&format=SafeTensor", "api/download/models/1?type=Model&format=SafeTensor"],
     ["download?modelVersionId=5&token=a", "download?modelVersionId=5"],
@@ -35,7 +35,7 @@ test("a folder's query is sent for each file", () => {
   }
 });
 
-test("models are called by the last part of their path", () => {
+test("the name of a model is the last part of its path", () => {
   for (const [path, name] of [["/sd/v1-5.safetensors", "v1-5"], ["/sd/v1-5/", "v1-5"], ["/a%20b.ckpt", "a b"], ["/100%.pt", "100%"], ["/", "model"]]) {
     assert.equal(modelName(path), name);
   }

@@ -1,4 +1,4 @@
-/** A server whose answers the tests decide, which also has the repository's files. */
+/** A server with answers chosen by the tests; it also serves the files of the repository. */
 
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -10,8 +10,8 @@ export const root = resolve(import.meta.dirname, "../../..");
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
 
 /**
- * Serves the repository, and in front of it `answers`: by path a text, bytes, or `(request, response, path)`. `otherwise` answers what is in
- * neither. `requests` are the paths that were asked for, `queries` those with their queries.
+ * Serves the repository, and in front of it `answers`: by path a text, bytes, or `(request, response, path)`. `otherwise` answers all other paths.
+ * `requests` has the requested paths, `queries` the paths with their queries.
  */
 export async function serve({ answers = {}, otherwise = notFound } = {}) {
   const server = createServer((request, response) => {
@@ -36,12 +36,12 @@ export function send(response, body, headers = {}, status = 200) {
   response.writeHead(status, { "content-type": "application/octet-stream", "content-length": bytes.length, ...headers }).end(bytes);
 }
 
-/** An answer of this status. */
+/** An answer with this status. */
 export function status(code, headers) {
   return (_, response) => send(response, "no", { "content-type": "text/plain", ...headers }, code);
 }
 
-/** An answer whose end waits until `finish` is called: `{ answer, started, finish }`. */
+/** An answer that does not end until `finish` is called: `{ answer, started, finish }`. */
 export function slow(body, headers = {}) {
   const [started, finished] = [withResolvers(), withResolvers()];
   const answer = async (_, response) => {

@@ -1,4 +1,4 @@
-/** Servers of all kinds: what their answers mean. */
+/** All kinds of servers, and the meaning of their answers. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -96,7 +96,7 @@ test("a server that stays busy, or asks for an hour, is an error", async () => {
   }
 });
 
-test("the absence of a file that another origin does not let pages see is absence", async () => {
+test("a missing file of another origin counts as missing, even if pages may not see the answer", async () => {
   const { contents } = await visit({ "optional.json": status(404) }, { server: other, headers: CORS });
   assert.deepEqual(contents, FILES);
   await clear(page);
@@ -104,7 +104,7 @@ test("the absence of a file that another origin does not let pages see is absenc
   assert.match(error.message, /has no weights\.bin; .*weights\.bin cannot be fetched: .*CORS/);
 });
 
-test("a failing network is no absence", async () => {
+test("a network failure does not count as a missing file", async () => {
   const reset = (request) => request.socket.destroy();
   assert.match((await visit({ "optional.json": reset })).error.message, /optional\.json cannot be fetched: .*CORS/, "of the own origin");
   assert.match((await visit({}, { server: other })).error.message, /index\.json cannot be fetched: .*CORS/, "of the first file");
@@ -114,7 +114,7 @@ test("a failing network is no absence", async () => {
   assert.match(error.message, /optional\.json cannot be fetched: .*CORS/, "of a server that is gone");
 });
 
-test("compressed files are whole, from another origin too, and where the server does not say so", async () => {
+test("compressed files are complete, also from another origin, and without a header for it", async () => {
   const files = { "index.json": JSON.stringify({ text: "x".repeat(1000) }), "weights.bin": "w".repeat(100_000) };
   const zipped = (text, headers) => (_, response) => send(response, gzipSync(text), headers);
   const all = (headers) => Object.fromEntries(Object.entries(files).map(([path, text]) => [path, zipped(text, headers)]));
@@ -124,7 +124,7 @@ test("compressed files are whole, from another origin too, and where the server 
   assert.deepEqual((await visit({ ...files, "index.json": zipped(files["index.json"]) })).contents, files);
 });
 
-test("files that were redirected lie beside the folder's others", async () => {
+test("redirected files belong to the same folder", async () => {
   const elsewhere = (path) => (_, response) => response.writeHead(302, { ...CORS, location: `${other.url}/blobs/${path.length}` }).end();
   for (const [path, text] of Object.entries(FILES)) other.answers[`/blobs/${path.length}`] = (_, response) => send(response, text, CORS);
   const { contents } = await visit(Object.fromEntries(Object.keys(FILES).map((path) => [path, elsewhere(path)])));
@@ -132,7 +132,7 @@ test("files that were redirected lie beside the folder's others", async () => {
   assert.deepEqual(own.requests.filter((path) => path.startsWith("/m/")), PATHS.map((path) => `/m/${path}`));
 });
 
-test("a file that ends early is an error, and nothing of it is kept", async () => {
+test("a file that ends early is an error, and no part of it is stored", async () => {
   const cut = (request, response) => {
     response.writeHead(200, { "content-length": 100_000 }).write("w".repeat(60_000), () => setTimeout(() => request.socket.destroy(), 100));
   };

@@ -1,4 +1,4 @@
-/** Calls that are given up by an `AbortSignal`, and one signal for many calls. */
+/** Calls that are cancelled by an `AbortSignal`, and one signal for many calls. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -32,7 +32,7 @@ after(async () => {
   server?.close();
 });
 
-test("a signal that serves for many calls keeps nothing of them", async () => {
+test("a signal for many calls keeps no listener", async () => {
   const [listeners, usable] = await page.evaluate(async (url) => {
     const controller = new AbortController();
     const { signal } = controller;
@@ -55,7 +55,7 @@ test("a signal that serves for many calls keeps nothing of them", async () => {
   assert.deepEqual([listeners, usable], [0, true]);
 });
 
-test("a request that waits for another one can be given up", async () => {
+test("a request that waits for another one can be cancelled", async () => {
   const outcomes = await page.evaluate(async (url) => {
     const model = await load(url);
     const request = { prompt: "a cat", steps: 20, width: 16, height: 16 };
@@ -71,7 +71,7 @@ test("a request that waits for another one can be given up", async () => {
   assert.deepEqual(outcomes, ["AbortError", "none", "none", 0]);
 });
 
-test("a load that is given up before it starts starts nothing", async () => {
+test("a load that is cancelled before its start does nothing", async () => {
   const [name, started] = await page.evaluate(async (url) => {
     const before = started;
     return [await failure(load(url, AbortSignal.abort(new DOMException("no", "TimeoutError")))), started - before];
@@ -79,7 +79,7 @@ test("a load that is given up before it starts starts nothing", async () => {
   assert.deepEqual([name, started], ["TimeoutError", 0], "the signal's own reason");
 });
 
-test("a download that is given up leaves nothing half", async () => {
+test("a cancelled download leaves no incomplete files", async () => {
   const before = Object.keys(await dump(page));
   Object.assign(server.answers, answersOf("tests/reference/tiny-sd1", "/slow/"));
   const weights = "/slow/unet/diffusion_pytorch_model.safetensors";

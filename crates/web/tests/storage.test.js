@@ -1,4 +1,4 @@
-/** What stays in the browser between visits, and under which name. */
+/** Files that stay in the browser between visits, and their names. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -30,7 +30,7 @@ function folder(files = FILES) {
   return server.url + path;
 }
 
-/** Loads, and says what was fetched for it. */
+/** Loads the model, and returns what was fetched. */
 async function visit(url, options = {}) {
   server.requests.length = 0;
   const result = await load(page, { url, paths: PATHS, ...options });
@@ -39,7 +39,7 @@ async function visit(url, options = {}) {
   return { ...result, fetched };
 }
 
-/** A file that answers conditional requests, of which `versions` keeps the status codes. */
+/** A file that answers conditional requests; `versions` records the status codes. */
 function versioned(body, validators) {
   const answered = [];
   const answer = (request, response) => {
@@ -51,7 +51,7 @@ function versioned(body, validators) {
   return { answer, answered };
 }
 
-test("what was opened needs no network any more", async () => {
+test("a model that was opened needs no network any more", async () => {
   const url = folder();
   const first = await visit(url);
   assert.deepEqual([first.contents, first.fetched], [FILES, PATHS]);
@@ -59,27 +59,27 @@ test("what was opened needs no network any more", async () => {
   assert.deepEqual([second.contents, second.stages, second.fetched], [FILES, ["check"], []]);
 });
 
-test("what cannot be opened is not kept", async () => {
+test("a model that cannot be opened is not stored", async () => {
   const url = folder();
   assert.equal((await visit(url, { broken: true })).error.name, "ModelError");
   assert.ok(!(await stored(page)).includes(new URL(url).pathname.slice(1, -1)));
   assert.deepEqual((await visit(url)).fetched, PATHS);
 });
 
-test("what could be opened once and cannot any more is fetched again", async () => {
+test("a stored model that cannot be opened any more is fetched again", async () => {
   const url = folder();
   await visit(url);
   const again = await visit(url, { broken: true });
   assert.deepEqual([again.error.name, again.fetched], ["ModelError", PATHS]);
 });
 
-test("a file that was not looked for when the model was stored is looked for", async () => {
+test("a file that was not requested when the model was stored is requested", async () => {
   const url = folder({ ...FILES, "new.json": "[]" });
   await visit(url);
   assert.equal((await visit(url, { paths: [...PATHS, "new.json"] })).contents["new.json"], "[]");
 });
 
-test("what earlier versions stored, and what was damaged, is not read", async () => {
+test("files of earlier versions and damaged files are not read", async () => {
   const url = folder();
   await visit(url);
   await page.evaluate(async () => {
@@ -99,7 +99,7 @@ test("what earlier versions stored, and what was damaged, is not read", async ()
   assert.ok(!Object.values(await dump(page)).includes("<!doctype html>"), "and is deleted");
 });
 
-test("an index that was cut off while it was written is none", async () => {
+test("an incomplete index is ignored", async () => {
   const url = folder();
   await visit(url);
   const kept = await page.evaluate(async () => {
@@ -143,7 +143,7 @@ for (const validators of [{ etag: '"a"' }, { "last-modified": "Mon, 01 Jun 2026 
   });
 }
 
-test("a single file that changes is fetched again, from another origin too", async () => {
+test("a single file that changes is fetched again, also from another origin", async () => {
   const elsewhere = await serve();
   const cors = { "access-control-allow-origin": "*" };
   const set = (body, modified) => {
@@ -161,7 +161,7 @@ test("a single file that changes is fetched again, from another origin too", asy
   assert.equal((await visit(url)).contents[""], "2");
 });
 
-test("neither query nor slash makes another model, and no token is kept", async () => {
+test("neither a query nor a slash makes another model, and no token is stored", async () => {
   const url = folder();
   await visit(`${url}?token=SECRET`);
   assert.deepEqual(server.queries.slice(-3).map((path) => path.split("?")[1]), Array(3).fill("token=SECRET"));
@@ -175,7 +175,7 @@ test("neither query nor slash makes another model, and no token is kept", async 
   assert.ok(!JSON.stringify(kept).includes("SECRET"));
 });
 
-test("where the query names the file it is part of the URL, without its token", async () => {
+test("a query that names the file is part of the URL, without its token", async () => {
   const file = folder({}).slice(0, -1);
   server.answers[new URL(file).pathname] = (request, response) => send(response, new URL(request.url, file).searchParams.get("modelVersionId"));
   const contents = async (query) => (await visit(file + query)).contents[""];
@@ -205,7 +205,7 @@ test("relative URLs are removed, by pages and workers", async () => {
   assert.ok(!(await isKept()), "relative to the worker's script");
 });
 
-test("too little storage is said before the download, in bytes", async () => {
+test("too little storage is an error before the download, with the bytes", async () => {
   const url = folder({ ...FILES, "weights.bin": (_, response) => response.writeHead(200, { "content-length": 1e10 }).write("w".repeat(100)) });
   const { error } = await visit(url, { quota: 7e9 });
   assert.deepEqual([error.name, error.needed, error.available], ["QuotaExceededError", 1e10, 7e9]);
@@ -213,7 +213,7 @@ test("too little storage is said before the download, in bytes", async () => {
   assert.deepEqual(await dump(page), {});
 });
 
-test("storage that runs out during a download is said, and nothing half stays", async () => {
+test("storage that runs out during a download is an error, and no incomplete files stay", async () => {
   const session = await browser.newCDPSession(page);
   const { usage } = await page.evaluate(() => navigator.storage.estimate());
   await session.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize: usage + 12_000_000 });

@@ -1,4 +1,4 @@
-/** Several tabs, or several workers of one, that load, store and remove the same model. */
+/** Several tabs, or several workers of one tab, that load, store and remove the same model. */
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -55,7 +55,7 @@ test("two workers of one page, too", async () => {
   await page.close();
 });
 
-test("where the storing tab is closed, the next one stores", async () => {
+test("if the storing tab is closed, the next one stores", async () => {
   const held = hold("weights.bin");
   const [first, second] = [await openPage(browser, server), await openPage(browser, server)];
   await start(first, { url, paths: PATHS });
@@ -100,7 +100,7 @@ test("another model does not wait", async () => {
   await page.close();
 });
 
-test("a tab that waits can give up", async () => {
+test("a waiting tab can cancel", async () => {
   const held = hold("weights.bin");
   const page = await openPage(browser, server);
   const storing = await start(page, { url, paths: PATHS });
@@ -127,7 +127,7 @@ test("removal while another tab stores lets it finish", async () => {
   await Promise.all(pages.map((page) => page.close()));
 });
 
-test("removal while another tab reads leaves it the files, which go afterwards", async () => {
+test("removal while another tab reads deletes the files afterwards", async () => {
   const pages = [await openPage(browser, server), await openPage(browser, server)];
   whole(await load(pages[0], { url, paths: PATHS }));
   const reading = await start(pages[0], { url, paths: [...PATHS.slice(0, 2), ...Array(50).fill("weights.bin")] });

@@ -1,4 +1,4 @@
-/** Pages that load models with `files.worker.js`, and what the browser's storage has afterwards. */
+/** Pages that load models with `files.worker.js`, and the contents of the browser's storage afterwards. */
 
 /** A page that computes nothing. */
 export async function openPage(browser, server) {
@@ -7,7 +7,7 @@ export async function openPage(browser, server) {
   return page;
 }
 
-/** What a worker's `load` comes to: `{ contents, name, stages }` or `{ error }`. The worker is ended. */
+/** The result of a worker's `load`: `{ contents, name, stages }` or `{ error }`. The worker is terminated. */
 export async function load(page, parameters) {
   const visit = await start(page, parameters);
   const result = await visit.result();
@@ -15,7 +15,7 @@ export async function load(page, parameters) {
   return result;
 }
 
-/** Starts a worker's `load`: `result()` waits for its end, `stage(name)` for progress, `abort()` gives up. */
+/** Starts a worker's `load`: `result()` waits for its end, `stage(name)` for progress, `abort()` cancels. */
 export async function start(page, parameters) {
   const visit = await page.evaluateHandle((parameters) => {
     const worker = new Worker("/crates/web/tests/files.worker.js", { type: "module" });
@@ -38,7 +38,7 @@ export async function start(page, parameters) {
   };
 }
 
-/** The models that the page sees as kept, by their URLs' last parts. */
+/** The models that the page lists as stored, by the last part of their URL. */
 export function stored(page) {
   return page.evaluate(async () => {
     const { storedModels } = await import("/crates/web/js/storage.js");
@@ -50,7 +50,7 @@ export function remove(page, url) {
   return page.evaluate(async (url) => (await import("/crates/web/js/storage.js")).removeStoredModel(url), url);
 }
 
-/** Deletes all that is stored. */
+/** Deletes everything in the storage. */
 export function clear(page) {
   return page.evaluate(async () => {
     const root = await navigator.storage.getDirectory();
@@ -58,7 +58,7 @@ export function clear(page) {
   });
 }
 
-/** All files in the storage, by their paths, as text. */
+/** All files in the storage as text, by path. */
 export function dump(page) {
   return page.evaluate(async () => {
     const [files, root] = [{}, await navigator.storage.getDirectory()];

@@ -3,11 +3,12 @@
 use super::Kind;
 use crate::{CheckpointError, Location};
 
-/// The folder with a model's files: `folder` itself, or the snapshot in it where it is a model's cache of the Hugging Face
-/// hub, `models--<owner>--<name>`. <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>
+/// The folder with the files of a model. This is `folder` itself, or the snapshot inside it if `folder` is the cache of
+/// one model of the Hugging Face hub, `models--<owner>--<name>`.
+/// <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>
 ///
 /// # Errors
-/// When `refs/main` names no snapshot and there is not just one.
+/// When `refs/main` names no snapshot, and there is not exactly one.
 pub(crate) fn model_folder(folder: Location) -> Result<Location, CheckpointError> {
     let snapshots = folder.join("snapshots");
     if !snapshots.is_dir() || folder.join("model_index.json").is_file() || folder.join("config.json").is_file() {
@@ -26,12 +27,12 @@ pub(crate) fn model_folder(folder: Location) -> Result<Location, CheckpointError
     }
 }
 
-/// Whether a name stays in its folder.
+/// Whether a name is a plain file name, without a path.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '\\', ':']) && name != "." && name != ".."
 }
 
-/// What a folder without `model_index.json` is.
+/// The kind of a folder without `model_index.json`.
 pub(crate) fn without_model(folder: &Location) -> Kind {
     let names = folder.list();
     let find = |is: &dyn Fn(&str) -> bool| names.iter().find(|name| is(name)).cloned();
@@ -50,12 +51,12 @@ pub(crate) fn without_model(folder: &Location) -> Kind {
     foreign(&names).unwrap_or(Kind::Folder)
 }
 
-/// What a network's folder without weights has instead, where that is known.
+/// The kind of a network's folder without weights, if it is known.
 pub(crate) fn without_weights(folder: &Location) -> Option<Kind> {
     foreign(&folder.list())
 }
 
-/// Endings of files with weights that cannot be read.
+/// Suffixes of files with weights that cannot be read.
 static FOREIGN: [(&str, Kind); 4] =
     [("msgpack", Kind::Flax), ("h5", Kind::Hdf5), ("onnx", Kind::Onnx), ("gguf", Kind::Gguf)];
 
@@ -71,16 +72,16 @@ fn has_extension(name: &str, extension: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
 }
 
-/// What programs append to the names of files that they are still downloading.
+/// Suffixes that download programs append to unfinished files.
 const UNFINISHED: [&str; 6] = ["part", "partial", "incomplete", "crdownload", "download", "aria2"];
 
 impl Location {
-    /// Whether the name is one that a file has only until it is downloaded.
+    /// Whether the name is that of an unfinished download.
     pub(crate) fn is_unfinished(&self) -> bool {
         UNFINISHED.iter().any(|extension| self.extension().eq_ignore_ascii_case(extension))
     }
 
-    /// Whether a download to this path is under way, or was given up.
+    /// Whether an unfinished download of this path exists.
     pub(crate) fn has_unfinished(&self) -> bool {
         let Some(name) = self.path().file_name().and_then(|name| name.to_str()) else { return false };
         self.siblings()

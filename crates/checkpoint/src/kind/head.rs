@@ -1,11 +1,11 @@
-//! Kinds by the first bytes.
+//! Detection of kinds from the first bytes.
 
 use super::Kind;
 
-/// As many bytes are enough to judge a file.
+/// The number of bytes that detection needs.
 pub(crate) const HEAD: u64 = 512;
 
-/// Where each signature stands, and what has it.
+/// Offset, signature and kind.
 static SIGNATURES: [(usize, &[u8], Kind); 24] = [
     (0, b"PK\x03\x04", Kind::Zip),
     (0, b"PK\x05\x06", Kind::Zip),
@@ -33,11 +33,11 @@ static SIGNATURES: [(usize, &[u8], Kind); 24] = [
     (0, b"# xet version", Kind::LfsPointer),
 ];
 
-/// How the documents begin that servers send instead of files, in lower case.
+/// The first words, in lower case, of documents that servers send instead of files.
 const PAGES: [&str; 8] = ["<!doctype", "<html", "<head", "<body", "<?xml", "<error", "<!--", "<script"];
 
 impl Kind {
-    /// The kind of a file that begins with these bytes, [`HEAD`] or all there are.
+    /// The kind of a file that begins with these bytes. `head` is [`HEAD`] bytes long, or the whole file.
     pub(crate) fn of_head(head: &[u8]) -> Self {
         if head.is_empty() {
             return Self::Empty;
@@ -57,24 +57,24 @@ impl Kind {
         }
     }
 
-    /// Whether it may be read as text: as JSON, a vocabulary or the like.
+    /// Whether the file can be read as text: as JSON, a vocabulary or similar.
     pub(crate) fn is_text(&self) -> bool {
         matches!(self, Self::Empty | Self::Json(_) | Self::Text(_))
     }
 }
 
-/// A length below 4 GiB, and the beginning of a JSON object.
+/// A length below 4 GiB, then the beginning of a JSON object.
 fn is_safetensors(head: &[u8]) -> bool {
     head.get(4..9) == Some(b"\0\0\0\0{")
 }
 
-/// The version of the format and the name of the program that wrote it, as protocol buffers.
+/// The version of the format and the name of the program that wrote it, in protocol buffers.
 fn is_onnx(head: &[u8]) -> bool {
     let [0x08, 1..=32, 0x12, length @ 1..=64, name @ ..] = head else { return false };
     name.iter().take(usize::from(*length)).all(u8::is_ascii_graphic)
 }
 
-/// A MessagePack map whose first key is a text.
+/// A MessagePack map whose first key is a string.
 fn is_message_pack(head: &[u8]) -> bool {
     let after_map = match head {
         [0x81..=0x8f, rest @ ..] | [0xde, _, _, rest @ ..] | [0xdf, _, _, _, _, rest @ ..] => rest,
@@ -86,7 +86,7 @@ fn is_message_pack(head: &[u8]) -> bool {
     }
 }
 
-/// The kind of a text, `None` for other bytes.
+/// The kind of a text; `None` for other bytes.
 fn of_text(head: &[u8]) -> Option<Kind> {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,

@@ -1,4 +1,4 @@
-//! What a file or folder is.
+//! Detection of the kind of a file or folder.
 
 mod folder;
 mod head;
@@ -9,30 +9,30 @@ use std::fmt;
 pub(crate) use folder::{model_folder, without_model, without_weights};
 pub(crate) use head::HEAD;
 
-/// What a file or folder is: judged by its first bytes, the names of its tensors, or the names of the files in it; not by its
-/// own name.
+/// The kind of a file or folder. It is detected from the first bytes, the names of the tensors, or the names of the
+/// files in a folder, never from its own name.
 ///
-/// As text it is one line that says what it is and what would be right.
+/// As text, it is one line with the kind that was found and what to use instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
     /// A safetensors file.
     Safetensors,
-    /// A pickle, which may be one of `torch.save`.
+    /// A pickle, perhaps written by `torch.save`.
     Pickle,
-    /// A zip archive, which may be one of `torch.save`.
+    /// A zip archive, perhaps written by `torch.save`.
     Zip,
-    /// Nothing.
+    /// An empty file.
     Empty,
-    /// What stands for a file in a Git repository that was cloned without Git LFS.
+    /// The placeholder of a file in a Git repository that was cloned without Git LFS.
     LfsPointer,
-    /// HTML or XML, as servers answer instead of a file.
+    /// HTML or XML, which servers send instead of a file.
     WebPage,
-    /// JSON, which begins like this.
+    /// JSON, with its beginning.
     Json(String),
-    /// Another text, which begins like this.
+    /// Another text, with its beginning.
     Text(String),
-    /// A file that is not yet downloaded to its end.
+    /// An unfinished download.
     UnfinishedDownload,
     /// A model of llama.cpp or stable-diffusion.cpp.
     Gguf,
@@ -46,11 +46,11 @@ pub enum Kind {
     TorchScript,
     /// Arrays of NumPy.
     NumPy,
-    /// Other files packed together or compressed, in the format of this name.
+    /// Files packed or compressed in the format of this name.
     Archive(&'static str),
     /// An image or a PDF.
     Document(&'static str),
-    /// Bytes of no format that is known here.
+    /// Bytes of an unknown format.
     Unknown,
 
     /// Stable Diffusion XL, base or refiner.
@@ -59,15 +59,15 @@ pub enum Kind {
     StableDiffusion3,
     /// Flux.
     Flux,
-    /// A Stable Diffusion that takes labels or the embedding of an image.
+    /// A Stable Diffusion model conditioned on labels or on the embedding of an image.
     OtherStableDiffusion,
-    /// Low-rank changes to a model.
+    /// Low-rank updates of a model.
     LoRa,
     /// Learned embeddings of textual inversion.
     Embedding,
     /// A ControlNet.
     ControlNet,
-    /// Another network beside the UNet: a T2I adapter, an IP adapter, motion modules, a hypernetwork.
+    /// Another network that is used with a UNet: a T2I adapter, an IP adapter, motion modules, a hypernetwork.
     Adapter(&'static str),
     /// A UNet without the other networks.
     UNet,
@@ -75,7 +75,7 @@ pub enum Kind {
     Vae,
     /// A text encoder without the other networks.
     TextEncoder,
-    /// A network that makes images larger.
+    /// A network that upscales images.
     Upscaler,
     /// The state of a trainer's optimizer.
     Optimizer,
@@ -86,17 +86,17 @@ pub enum Kind {
 
     /// The configuration of a diffusers pipeline, `model_index.json`.
     PipelineIndex,
-    /// The cache of a model whose reference `main` is not there, with these snapshots.
+    /// The cache of a model without the reference `main`, with these snapshots.
     HubCache(Vec<String>),
-    /// The cache of all models, this one among them.
+    /// The cache of all models; this is one of them.
     HubCacheRoot(String),
-    /// A folder around this one, in which the model is.
+    /// The parent of this model folder.
     OuterFolder(String),
-    /// A folder with this single-file checkpoint in it.
+    /// A folder that contains this single-file checkpoint.
     FolderOfFile(String),
-    /// One network's folder.
+    /// The folder of a single network.
     NetworkFolder,
-    /// A folder without anything known.
+    /// A folder with no known contents.
     Folder,
 }
 
@@ -121,7 +121,7 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// What it is; for kinds with contents without them.
+    /// The name of the kind. For variants with fields, it leaves the fields out.
     fn what(&self) -> &'static str {
         match self {
             Self::Safetensors => "a safetensors file",
@@ -129,10 +129,10 @@ impl Kind {
             Self::Zip => "a zip archive without `data.pkl`, so not written by torch.save",
             Self::Empty => "an empty file",
             Self::LfsPointer => "a Git LFS pointer, not the file that it stands for",
-            Self::WebPage => "a web page, not the file: a download that went wrong",
-            Self::Json(_) => "a text in JSON, without weights",
-            Self::Text(_) => "a text, without weights",
-            Self::UnfinishedDownload => "a download that has not finished",
+            Self::WebPage => "a web page, not the file: the download failed",
+            Self::Json(_) => "a JSON file without weights",
+            Self::Text(_) => "a text file without weights",
+            Self::UnfinishedDownload => "an unfinished download",
             Self::Gguf => "a GGUF or GGML file",
             Self::Onnx => "an ONNX model",
             Self::Flax => "a Flax model",
@@ -141,11 +141,11 @@ impl Kind {
             Self::NumPy => "a file of NumPy arrays",
             Self::Archive(_) => "an archive",
             Self::Document(_) => "a document",
-            Self::Unknown => "a file of no format that is known here",
+            Self::Unknown => "a file of an unknown format",
             Self::StableDiffusionXl => "a Stable Diffusion XL checkpoint",
             Self::StableDiffusion3 => "a Stable Diffusion 3 checkpoint",
             Self::Flux => "a Flux checkpoint",
-            Self::OtherStableDiffusion => "a Stable Diffusion that takes labels or images",
+            Self::OtherStableDiffusion => "a Stable Diffusion model that takes labels or images",
             Self::LoRa => "a LoRA",
             Self::Embedding => "a text embedding",
             Self::ControlNet => "a ControlNet",
@@ -154,9 +154,9 @@ impl Kind {
             Self::Vae => "an autoencoder (VAE) alone",
             Self::TextEncoder => "a text encoder alone",
             Self::Upscaler => "an upscaler",
-            Self::Optimizer => "the state of an optimizer, which a trainer saved beside the model",
+            Self::Optimizer => "the state of an optimizer, which a training program saved beside the model",
             Self::LanguageModel => "a language model",
-            Self::ScaledFloat8 => "a file of float8 weights with scales beside them",
+            Self::ScaledFloat8 => "a file of float8 weights with separate scales",
             Self::PipelineIndex => "the index of a diffusers folder",
             Self::HubCache(_) => "a cache of the Hugging Face hub whose refs/main names no snapshot",
             Self::HubCacheRoot(_) => "the cache of the Hugging Face hub with all its models",
@@ -167,14 +167,14 @@ impl Kind {
         }
     }
 
-    /// What would be right.
+    /// Advice on what to use instead.
     fn advice(&self) -> &'static str {
         match self {
             Self::Empty | Self::UnfinishedDownload | Self::HubCache(_) => "download it again",
             Self::LfsPointer => "run `git lfs pull` in its folder, or download the file itself",
             Self::WebPage => "download it again, perhaps after a login",
             Self::Json(_) | Self::Text(_) => "if it was downloaded, download it again",
-            Self::Zip | Self::Archive(_) => "unpack it and name what is in it",
+            Self::Zip | Self::Archive(_) => "unpack it and name the file in it",
             Self::Onnx | Self::Flax | Self::Hdf5 => "name the PyTorch model that it was converted from",
             Self::TorchScript => "save the model's state_dict with torch.save instead",
             Self::ScaledFloat8 => "float8 without scales, float16 and float32 can be read",

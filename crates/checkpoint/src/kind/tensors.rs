@@ -1,10 +1,10 @@
-//! Kinds by the names of tensors.
+//! Detection of kinds from the names of tensors.
 
 use super::Kind;
 use crate::Weights;
 
-/// What names of a kind contain; the first line that fits counts. Layouts of kohya-ss, diffusers, LyCORIS, Stability AI, Black
-/// Forest Labs, and AUTOMATIC1111's trainers.
+/// Parts of tensor names by kind; the first matching line counts. The layouts are those of kohya-ss, diffusers,
+/// LyCORIS, Stability AI, Black Forest Labs, and AUTOMATIC1111's training code.
 static PARTS: [(&[&str], Kind); 16] = [
     (&["scaled_fp8", ".scale_weight", ".weight_scale"], Kind::ScaledFloat8),
     (&["lora_", ".lora.", ".hada_w1", ".lokr_w", ".oft_", "dora_scale", ":up", ".processor.to_q_lora"], Kind::LoRa),
@@ -24,7 +24,7 @@ static PARTS: [(&[&str], Kind); 16] = [
     (&["vision_model.", "transformer.resblocks."], Kind::TextEncoder),
 ];
 
-/// How the names of one network begin, alone in a file or in a folder of diffusers.
+/// Prefixes of the tensor names of a single network, in a file of its own or in a diffusers folder.
 static NETWORKS: [(&[&str], Kind); 3] = [
     (
         &[
@@ -46,7 +46,7 @@ static NETWORKS: [(&[&str], Kind); 3] = [
 ];
 
 impl Kind {
-    /// The kind of a file that is no Stable Diffusion 1 or 2, as far as its tensors tell.
+    /// The kind of a file that is not Stable Diffusion 1 or 2, if its tensors show it.
     pub(crate) fn of_tensors(weights: &dyn Weights) -> Option<Self> {
         let names = weights.names();
         let contains = |parts: &[&str]| names.iter().any(|name| parts.iter().any(|part| name.contains(part)));
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// Vectors of the width of a text encoder and nothing else: CLIP's, OpenCLIP's, and the two of XL.
+/// Whether the tensors are only vectors of the width of a text encoder: CLIP's, OpenCLIP's, and the two of XL.
 fn is_embedding(weights: &dyn Weights) -> bool {
     let is_vector = |name: &str| {
         weights.info(name).is_some_and(|info| {

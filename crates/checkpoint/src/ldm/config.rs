@@ -1,4 +1,5 @@
-//! Configurations out of shapes. What shapes do not tell is the same in all published models of a version.
+//! Configurations inferred from shapes. Settings that shapes do not show are the same in all published models of a
+//! version.
 
 use serde_json::{Value, json};
 
@@ -59,7 +60,7 @@ pub(crate) fn unet(view: &View, version_2: bool, prediction: Prediction) -> Resu
     }))
 }
 
-/// Every UNet of both versions has attention here, wherever else it has some.
+/// Every UNet of both versions has attention at least here.
 const MIDDLE: &str = "mid_block.attentions.0";
 
 /// 4, or 9 for inpainting.
@@ -67,7 +68,7 @@ pub(crate) fn in_channels(unet: &View) -> Result<usize, CheckpointError> {
     extent(unet, "conv_in.weight", 1)
 }
 
-/// Stable Diffusion 2 has matrices where 1 has 1x1 convolutions.
+/// Stable Diffusion 2 has linear layers where 1 has 1x1 convolutions.
 pub(crate) fn has_linear_projections(unet: &View) -> bool {
     unet.info(&format!("{MIDDLE}.proj_in.weight")).is_some_and(|info| info.shape.len() == 2)
 }
@@ -99,7 +100,7 @@ fn list(blocks: usize, block_type: impl Fn(usize) -> &'static str) -> Vec<&'stat
     (0..blocks).map(block_type).collect()
 }
 
-/// How many tensors there are whose names count from 0.
+/// The number of tensors whose names count from 0.
 fn count(view: &View, name: impl Fn(usize) -> String) -> usize {
     (0..).take_while(|&index| view.info(&name(index)).is_some()).count()
 }

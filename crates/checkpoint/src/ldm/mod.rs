@@ -45,17 +45,18 @@ fn component(class: &str, config: Value, weights: View) -> Component {
     Component { class: class.to_owned(), config, weights: Arc::new(weights) }
 }
 
-/// The networks, how the names of each begin, and what one is called.
+/// The networks: the prefixes of their tensor names, and the name for messages.
 const NETWORKS: [(&[&str], &str); 3] = [
     (&["model.diffusion_model.input_blocks.0.0."], "UNet (model.diffusion_model.*)"),
     (&["first_stage_model."], "autoencoder (first_stage_model.*)"),
     (&[COMPVIS_CLIP, OPEN_CLIP], "text encoder (cond_stage_model.*)"),
 ];
 
-/// Other Stable Diffusions have the same networks, and tensors besides.
+/// Other Stable Diffusion models that have the same networks and additional tensors.
 static OTHERS: [Kind; 2] = [Kind::OtherStableDiffusion, Kind::ScaledFloat8];
 
-/// Says what a file is if it is no Stable Diffusion 1 or 2, or what it lacks.
+/// Checks that the file is a complete Stable Diffusion 1 or 2. Otherwise the error names its kind or the missing
+/// network.
 fn check(weights: &dyn Weights, names: &[&str]) -> Result<(), CheckpointError> {
     let has = |prefix: &&str| names.iter().any(|name| name.starts_with(prefix));
     let missing = NETWORKS.iter().filter(|(prefixes, _)| !prefixes.iter().any(has));

@@ -1,18 +1,19 @@
-//! The names of latent diffusion as diffusers' names: prefixes that depend on the number of blocks, then parts inside them.
+//! Conversion of latent diffusion's names to diffusers' names: prefixes that depend on the number of blocks, then parts
+//! inside them.
 
 use crate::view::Part;
 
 pub(crate) const COMPVIS_CLIP: &str = "cond_stage_model.transformer.";
 pub(crate) const OPEN_CLIP: &str = "cond_stage_model.model.";
 
-/// More blocks, or layers in one, than a Stable Diffusion has; a file that pretends otherwise gets no longer table.
+/// More blocks, or layers in a block, than any Stable Diffusion has. It limits the size of the table for broken files.
 const MOST: usize = 32;
 
 /// Renames the tensors of one network.
 pub(crate) struct Names {
-    /// Beginnings, the first that fits counts.
+    /// Prefixes; the first match is replaced.
     outer: Vec<(String, String)>,
-    /// Then parts, all that occur.
+    /// Parts; all occurrences are replaced.
     inner: &'static [(&'static str, &'static str)],
 }
 
@@ -47,8 +48,9 @@ const RESBLOCK: &[(&str, &str)] = &[
 ];
 
 impl Names {
-    /// The UNet. All layers of all its blocks stand in one numbered row: a down block has its downsampler as one layer more, and an up
-    /// block has one layer more, whose upsampler follows the attention if there is one.
+    /// The UNet. The layers of all its blocks are numbered in one sequence. The downsampler of a down block is an
+    /// additional layer of that block. An up block has one more layer than a down block, and its upsampler follows the
+    /// attention, if there is one.
     pub(crate) fn unet(names: &[&str]) -> Self {
         let has = |name: String| names.contains(&format!("model.diffusion_model.{name}").as_str());
         let ends: Vec<usize> =
@@ -84,7 +86,7 @@ impl Names {
         Self { outer, inner: RESNET }
     }
 
-    /// The autoencoder, whose decoder blocks are counted from the picture inwards.
+    /// The autoencoder. Its decoder blocks are numbered from the image inwards.
     pub(crate) fn vae(names: &[&str]) -> Self {
         let has = |block: &usize| {
             names.iter().any(|name| name.starts_with(&format!("first_stage_model.decoder.up.{block}.")))
@@ -126,7 +128,7 @@ impl Names {
         Self { outer: outer.map(|(old, new)| (format!("{OPEN_CLIP}{old}"), new)).collect(), inner: RESBLOCK }
     }
 
-    /// The names under which diffusers has a tensor.
+    /// The names of a tensor in diffusers.
     pub(crate) fn rename(&self, name: &str) -> Vec<(String, Part)> {
         let Some((old, new)) = self.outer.iter().find(|(old, _)| name.starts_with(old)) else { return Vec::new() };
         let name = format!("{new}{}", &name[old.len()..]);
@@ -146,15 +148,16 @@ pub(crate) fn has_open_clip(names: &[&str]) -> bool {
     names.iter().any(|name| name.starts_with(OPEN_CLIP))
 }
 
-/// Stable Diffusion 2 takes the text from the last block but one of ViT-H's 24. Files that diffusers' converter wrote have neither the
-/// last block nor the projection behind it.
+/// Stable Diffusion 2 takes the text states from the second to last of ViT-H's 24 blocks. Files written by diffusers'
+/// converter have neither the last block nor the projection after it.
 fn open_clip_layers(names: &[&str]) -> usize {
     let has = |name: String| names.contains(&format!("{OPEN_CLIP}{name}").as_str());
     let blocks = (0..MOST).take_while(|block| has(format!("transformer.resblocks.{block}.ln_1.weight"))).count();
     if blocks == 24 || has("text_projection".to_owned()) { blocks.saturating_sub(1) } else { blocks }
 }
 
-/// Beginnings of what the original code stores without need: the schedule, and the end of the text tower. Nobody misses them.
+/// Prefixes of tensors that the original code stores although it does not need them: the noise schedule, and the end of
+/// the text tower. They are not reported as unused.
 const TRAINING_CONSTANTS: [&str; 11] = [
     "betas",
     "alphas_cumprod",

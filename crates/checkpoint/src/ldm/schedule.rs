@@ -2,15 +2,15 @@ use serde_json::{Value, json};
 
 use crate::{Note, Weights};
 
-/// What a UNet predicts, as far as a single file tells.
+/// What a UNet predicts, as far as a single file shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prediction {
-    /// Velocity instead of the noise.
+    /// It predicts the velocity instead of the noise.
     velocity: bool,
-    /// A schedule that ends in pure noise (Lin et al., <https://arxiv.org/abs/2305.08891>).
+    /// Its noise schedule ends in pure noise (Lin et al., <https://arxiv.org/abs/2305.08891>).
     zero_snr: bool,
     version_2: bool,
-    /// Whether the file says nothing about it.
+    /// Whether the file does not state it.
     assumed: bool,
 }
 
@@ -18,8 +18,8 @@ pub(crate) struct Prediction {
 const BASE_STEP: &str = "875000";
 
 impl Prediction {
-    /// Marks that trainers leave come first: empty tensors `v_pred` and `ztsnr`, or the metadata of
-    /// <https://github.com/Stability-AI/ModelSpec>. Without any, the rule of diffusers' single-file reader.
+    /// Markers that training programs leave take precedence: empty tensors `v_pred` and `ztsnr`, or the metadata of
+    /// <https://github.com/Stability-AI/ModelSpec>. Without them, the rule of diffusers' single-file reader applies.
     pub(crate) fn of(weights: &dyn Weights, version_2: bool, in_channels: usize) -> Self {
         let step = weights.note("global_step");
         let (velocity, assumed) = match weights.note("modelspec.prediction_type") {
@@ -32,7 +32,7 @@ impl Prediction {
         Self { velocity, zero_snr: weights.info("ztsnr").is_some(), version_2, assumed }
     }
 
-    /// What is to be said where it is a guess: Stable Diffusion 2 predicts the velocity, its base model the noise.
+    /// The note for an assumed prediction: Stable Diffusion 2 predicts the velocity, its base model the noise.
     pub(crate) fn note(self) -> Option<Note> {
         self.assumed.then_some(Note::AssumedPrediction { prediction_type: self.name() })
     }
@@ -41,12 +41,12 @@ impl Prediction {
         if self.velocity { "v_prediction" } else { "epsilon" }
     }
 
-    /// Height and width of the latent in training.
+    /// Height and width of the latents in training.
     pub(crate) fn sample_size(self) -> usize {
         if self.version_2 && self.velocity { 96 } else { 64 }
     }
 
-    /// The file that the published folders of the version have.
+    /// The contents of this file in the published folders of the version.
     pub(crate) fn scheduler_config(self) -> Value {
         let mut config = json!({
             "_class_name": if self.version_2 { "DDIMScheduler" } else { "PNDMScheduler" },

@@ -1,7 +1,8 @@
-//! The zip archives of `torch.save`, whose entries are stored as they are.
+//! The zip archives of `torch.save`, whose entries are stored without compression.
 //!
-//! Reading its directory takes three reads and a fixed multiple of its bytes, and the entries are then parts of the file: no zip
-//! library says where they lie without a read for each. <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
+//! Reading the directory takes three reads, and memory of a fixed multiple of its size. The entries are then ranges of
+//! the file. This crate has its own reader because the zip libraries need one more read for each entry to find its
+//! range. <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
 use std::collections::HashMap;
 use std::io::SeekFrom;
@@ -22,7 +23,7 @@ pub(super) struct Archive(HashMap<String, Entry>);
 const CONTRADICTION: PickleError = PickleError::Archive("its directory contradicts itself or the file");
 
 impl Archive {
-    /// Reads the directory at the file's end.
+    /// Reads the directory at the end of the file.
     pub(super) fn read(file: &mut dyn Source) -> Result<Self, PickleError> {
         let length = file.seek(SeekFrom::End(0))?;
         let directory = find_directory(file, length)?;
@@ -31,13 +32,13 @@ impl Archive {
         while !bytes.0.is_empty() {
             let (name, entry) = read_entry(&mut bytes, length).ok_or(CONTRADICTION)?;
             if entries.insert(name, entry).is_some() {
-                return Err(PickleError::Archive("two of its entries have one name"));
+                return Err(PickleError::Archive("two of its entries have the same name"));
             }
         }
         Ok(Self(entries))
     }
 
-    /// What the archive is, `None` where it may be one of `torch.save`.
+    /// The kind of the archive; `None` if it could be written by `torch.save`.
     pub(super) fn other_kind(&self) -> Option<Kind> {
         let has = |end: &str| self.names().any(|name| name.ends_with(end));
         if has("constants.pkl") {
@@ -53,7 +54,7 @@ impl Archive {
         self.0.keys().map(String::as_str)
     }
 
-    /// Where an entry lies, `None` where there is no such.
+    /// The place of an entry in the file; `None` if there is no such entry.
     pub(super) fn find(&self, name: &str) -> Option<Result<Place, PickleError>> {
         let Entry { place, is_stored } = self.0.get(name)?;
         Some(if *is_stored { Ok(*place) } else { Err(PickleError::Compressed { entry: name.to_owned() }) })
@@ -67,7 +68,7 @@ const END_64: &[u8] = b"PK\x06\x06";
 const LOCATOR_64: &[u8] = b"PK\x06\x07";
 const LOCATOR_64_LENGTH: usize = 20;
 
-/// The directory, which the record at the end of the file points to.
+/// The directory. The record at the end of the file points to it.
 fn find_directory(file: &mut dyn Source, length: u64) -> Result<Vec<u8>, PickleError> {
     let tail_start = length.saturating_sub((END_LENGTH + LOCATOR_64_LENGTH) as u64 + LONGEST_COMMENT);
     let tail = read_at(file, tail_start, length - tail_start)?;
@@ -91,7 +92,7 @@ fn find_directory(file: &mut dyn Source, length: u64) -> Result<Vec<u8>, PickleE
     read_at(file, start, size)
 }
 
-/// Bytes that lie in the file.
+/// Bytes of the file; an error if the range is not inside it.
 fn read_at(file: &mut dyn Source, start: u64, length: u64) -> Result<Vec<u8>, PickleError> {
     let mut bytes = vec![0; usize::try_from(length).map_err(|_| CONTRADICTION)?];
     file.seek(SeekFrom::Start(start))?;
@@ -99,7 +100,7 @@ fn read_at(file: &mut dyn Source, start: u64, length: u64) -> Result<Vec<u8>, Pi
     Ok(bytes)
 }
 
-/// The next entry of the directory, `None` where it is broken.
+/// The next entry of the directory; `None` if it is broken.
 fn read_entry(bytes: &mut Bytes<'_>, file_length: u64) -> Option<(String, Entry)> {
     bytes.take(4).filter(|signature| signature == b"PK\x01\x02")?;
     bytes.skip(4)?;
@@ -117,7 +118,7 @@ fn read_entry(bytes: &mut Bytes<'_>, file_length: u64) -> Option<(String, Entry)
     Some((name, Entry { place, is_stored: method == 0 && flags & 1 == 0 }))
 }
 
-/// Sizes and position of an entry; those that 32 bits cannot hold are in the extra field 1.
+/// Sizes and position of an entry. Those that do not fit into 32 bits are in the extra field 1.
 fn widened(narrow: [u32; 3], mut extra: &[u8]) -> Option<[u64; 3]> {
     let mut wide = narrow.map(u64::from);
     while !extra.is_empty() {
@@ -134,17 +135,17 @@ fn widened(narrow: [u32; 3], mut extra: &[u8]) -> Option<[u64; 3]> {
     Some(wide)
 }
 
-/// Bytes in front of an entry's name, extra field and contents.
+/// The fixed part of a local header, in bytes. The entry's name, extra field and contents follow it.
 pub(super) const LOCAL_HEADER: u64 = 30;
 
-/// How many bytes a local header has in all, `None` where it is none.
+/// The length of a local header with name and extra field; `None` if it is not a local header.
 pub(super) fn local_header_length(header: &[u8; LOCAL_HEADER as usize]) -> Option<u64> {
     let mut bytes = Bytes(header.strip_prefix(b"PK\x03\x04")?);
     bytes.skip(22)?;
     Some(LOCAL_HEADER + u64::from(bytes.u16()?) + u64::from(bytes.u16()?))
 }
 
-/// Little-endian numbers in a row.
+/// A reader of little-endian numbers.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

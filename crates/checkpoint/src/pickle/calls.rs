@@ -1,4 +1,4 @@
-//! The few calls that build a checkpoint.
+//! The calls that checkpoints need.
 
 use super::PickleError;
 use super::globals::Global;
@@ -27,7 +27,7 @@ impl Machine {
         Ok(())
     }
 
-    /// `("storage", class, key, device, elements)`, behind which old files have `None` or a view of a storage.
+    /// `("storage", class, key, device, elements)`; in old files, `None` or a view of a storage follows.
     pub(super) fn push_storage(&mut self) -> Result<(), PickleError> {
         let [tuple] = self.take()?;
         if let Some([.., view]) = self.pickle.first::<6>(tuple)?
@@ -41,16 +41,16 @@ impl Machine {
     }
 }
 
-/// Keys are numbers. Each use of one is hashed, so that a long one that is used often would take hours.
+/// Keys are numbers. Each use of a key is hashed, so a long key that is used often would take hours.
 const LONGEST_KEY: usize = 256;
 
-/// A run of elements that tensors share.
+/// A sequence of elements that tensors share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Storage<'a> {
-    /// The file's name for it.
+    /// The name of the storage in the file.
     pub(crate) key: &'a str,
     pub(crate) element_type: ElementType,
-    /// Elements.
+    /// Number of elements.
     pub(crate) length: u64,
 }
 
@@ -92,7 +92,7 @@ impl Pickle {
         ))
     }
 
-    /// A storage of bytes as one of elements.
+    /// A storage of bytes, seen as a storage of elements.
     fn retyped<'a>(&'a self, storage: Storage<'a>, element_type: Id) -> Result<Storage<'a>, PickleError> {
         let element_type = match self.value(element_type) {
             Value::Global(Global::ElementType(element_type), _) => element_type,

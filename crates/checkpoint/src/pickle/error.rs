@@ -2,15 +2,15 @@ use std::io;
 
 use crate::Kind;
 
-/// Why a file of `torch.save` cannot be read.
+/// A reason why a file of `torch.save` cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleError {
-    /// The storage of the file refuses to read.
+    /// The storage of the file refused to read.
     #[error("cannot be read: {0}")]
     Read(#[source] io::Error),
     /// The file ends inside of its pickle or its tensors.
-    #[error("the file ends too early; it is truncated, load or save it again")]
+    #[error("the file is truncated; download or save it again")]
     Truncated,
     /// The zip archive around the pickle contradicts itself or the file.
     #[error("broken or truncated zip archive: {0}")]
@@ -21,17 +21,17 @@ pub enum PickleError {
         /// The entry.
         entry: String,
     },
-    /// An archive of something else.
+    /// An archive of another kind.
     #[error("this is {0}")]
     Kind(Kind),
-    /// A pickle of something else than tensors.
-    #[error("a pickle, but none that torch.save wrote")]
+    /// A pickle that does not contain tensors.
+    #[error("a pickle that torch.save did not write")]
     NotTorch,
-    /// Another version of the format before PyTorch 1.6.
-    #[error("version {0} of PyTorch's old format; 1001 is the only one")]
+    /// An unknown version of the format before PyTorch 1.6.
+    #[error("version {0} of PyTorch's old format; only version 1001 can be read")]
     Version(i64),
-    /// Written by a big-endian machine.
-    #[error("not written on a little-endian machine; load and save it again on one")]
+    /// The file was written on a big-endian machine.
+    #[error("written on a big-endian machine; load and save it again on a little-endian one")]
     BigEndian,
     /// The pickle names a function or class that no checkpoint needs.
     #[error("the pickle asks for `{module}.{name}`, which no checkpoint needs; nothing was run")]
@@ -41,56 +41,56 @@ pub enum PickleError {
         /// The name in it.
         name: String,
     },
-    /// An operation that `torch.save` does not write.
+    /// An operation that `torch.save` never writes.
     #[error("pickle operation {0:#04x} does not occur in checkpoints")]
     Operation(u8),
-    /// Another kind of value than an operation needs.
+    /// An operation needs another type of value.
     #[error("broken pickle: {0} is expected")]
     Expected(&'static str),
-    /// An operation takes more values than there are.
+    /// An operation takes more values than the stack has.
     #[error("broken pickle: its stack is empty")]
     EmptyStack,
-    /// A value is recalled that was never stored.
-    #[error("broken pickle: recalls value {0}, which it never stored")]
+    /// The pickle reads a memo entry that was never stored.
+    #[error("broken pickle: it reads memo entry {0}, which it never stored")]
     Memo(u32),
-    /// A pickle that is longer than that of any checkpoint.
-    #[error("a pickle of more than {limit} bytes, or a text in it of {length}")]
+    /// The pickle is longer than that of any checkpoint.
+    #[error("the pickle has more than {limit} bytes, or one of its texts has {length}")]
     TooLong {
-        /// Bytes of the pickle or of the text that is the longest.
+        /// Bytes of the pickle, or of its longest text.
         length: u64,
-        /// The most bytes that are read.
+        /// The largest number of bytes that is read.
         limit: u64,
     },
     /// More values than a checkpoint has, or more names than a file of its length lists.
     #[error("the pickle has more values than a checkpoint of its length; is it damaged, or meant to fill the memory?")]
     TooManyValues,
-    /// Containers that contain themselves, or too many inside each other.
-    #[error("its values are nested without end")]
+    /// Containers that contain themselves, or are nested too deeply.
+    #[error("its values are nested too deeply")]
     Nested,
-    /// A tensor's name that is longer than any.
-    #[error("a name of {length} characters, beginning with `{beginning}`")]
+    /// The name of a tensor is too long.
+    #[error("a tensor's name has {length} characters, which is too long; it begins with `{beginning}`")]
     Name {
         /// Bytes of the name.
         length: usize,
-        /// How it begins.
+        /// Its beginning.
         beginning: String,
     },
-    /// Two tensors of one name.
-    #[error("tensor `{tensor}` is there twice")]
+    /// Two tensors have the same name.
+    #[error("tensor `{tensor}` occurs twice")]
     NameTwice {
         /// The name.
         tensor: String,
     },
-    /// Elements of a type that cannot be used.
+    /// The type of the elements is not supported.
     #[error("tensors of type {name} cannot be read")]
     ElementType {
         /// PyTorch's name of the type or its storage.
         name: String,
     },
     /// Views of storages as PyTorch 0.3 wrote them.
-    #[error("views of storages as PyTorch 0.3 wrote them cannot be read; save it again with a newer one")]
+    #[error("views of storages in the form of PyTorch 0.3 cannot be read; save the file again with a newer PyTorch")]
     StorageView,
-    /// A tensor that reaches outside of its storage.
+    /// A tensor exceeds its storage.
     #[error(
         "tensor `{tensor}` of shape {shape:?}, strides {strides:?} and offset {offset} does not fit its storage of {length} elements"
     )]
@@ -101,29 +101,29 @@ pub enum PickleError {
         shape: Vec<u64>,
         /// Elements from one index to the next, for each dimension.
         strides: Vec<u64>,
-        /// Elements in front of it.
+        /// Elements before its first one.
         offset: u64,
         /// Elements of the storage.
         length: u64,
     },
-    /// A tensor whose elements the file lacks.
-    #[error("tensor `{tensor}` has its elements in storage `{key}`, which the file lacks")]
+    /// The file does not contain the elements of a tensor.
+    #[error("tensor `{tensor}` has its elements in storage `{key}`, which is not in the file")]
     StorageMissing {
         /// The name.
         tensor: String,
         /// The storage.
         key: String,
     },
-    /// A storage with fewer bytes than the pickle promises.
+    /// A storage has fewer bytes than the pickle states.
     #[error(
-        "tensor `{tensor}` has its elements in a storage of {promised} bytes, for which the file has {bytes} bytes"
+        "tensor `{tensor}` has its elements in a storage of {promised} bytes, but the file has {bytes} bytes of it"
     )]
     StorageShort {
         /// The name.
         tensor: String,
-        /// Bytes that the pickle promises.
+        /// Bytes according to the pickle.
         promised: u64,
-        /// Bytes that are there.
+        /// Bytes in the file.
         bytes: u64,
     },
 }

@@ -1,30 +1,30 @@
-//! What a checkpoint's pickle may name.
+//! The functions and classes that the pickle of a checkpoint may name.
 
 use crate::ElementType;
 
-/// What [`Machine::call`](super::machine::Machine::call) does for a class or function.
+/// The meaning of a class or function for [`Machine::call`](super::machine::Machine::call).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
     /// A tensor from storage, offset, shape and strides.
     Tensor,
-    /// The same with the element type as the seventh argument, over a storage of bytes.
+    /// Like `Tensor`, over a storage of bytes, with the element type as the seventh argument.
     TypedTensor,
     /// Returns its first argument.
     Parameter,
     /// A sequence with the elements of its argument.
     Sequence,
-    /// A dictionary, empty or of a list of pairs.
+    /// A dictionary, empty or from a list of pairs.
     Dict,
     /// The class of a storage.
     Storage(ElementType),
     /// A type of elements.
     ElementType(ElementType),
-    /// A name whose value no reader needs.
+    /// A name whose value is never needed.
     Other,
 }
 
-/// Python's names that a checkpoint may have beside those that [`Global::find`] knows. Nothing else may be named, because a
-/// pickle names a function in order to call it. `*` stands for all of a module.
+/// Further Python names that a checkpoint may contain, beside those of [`Global::find`]. All other names are refused,
+/// because a pickle names a function in order to call it. `*` stands for all names of a module.
 const OTHERS: [(&str, &[&str]); 12] = [
     ("collections", &["defaultdict", "Counter"]),
     ("builtins", BUILTINS),
@@ -40,7 +40,7 @@ const OTHERS: [(&str, &[&str]); 12] = [
     ("argparse", &["Namespace"]),
 ];
 
-/// PyTorch Lightning's, which end with the name that is asked for.
+/// Classes of PyTorch Lightning and their modules.
 const LIGHTNING: [(&str, &str); 4] = [
     ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
     ("pytorch_lightning.callbacks.early_stopping", "EarlyStopping"),
@@ -50,11 +50,11 @@ const LIGHTNING: [(&str, &str); 4] = [
 
 const BUILTINS: &[&str] = &["list", "tuple", "int", "float", "bool", "str", "bytes", "bytearray", "complex", "slice"];
 
-/// No type of PyTorch has a longer name.
+/// Longest name of a PyTorch type.
 const LONGEST_NAME: usize = 64;
 
 impl Global {
-    /// What a checkpoint may want with `module.name`; `None` where it must not even name it.
+    /// The meaning of `module.name`; `None` if a checkpoint must not name it.
     pub(crate) fn find(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
@@ -79,7 +79,7 @@ fn is_other(module: &str, name: &str) -> bool {
     names.contains(&name) || (names.contains(&"*") && is_torch_type(name)) || LIGHTNING.contains(&(module, name))
 }
 
-/// Of module `torch` only types and such plain values, no functions like `torch.load`.
+/// Only types and similar plain values of the module `torch`, not functions such as `torch.load`.
 fn is_torch_type(name: &str) -> bool {
     name.starts_with(|first: char| first.is_uppercase()) || name == "device" || name.starts_with("complex")
 }

@@ -4,15 +4,17 @@ use std::io::{self, BufRead, Read};
 
 use super::PickleError;
 
-/// Bytes of one pickle. Those of checkpoints, which hold names and shapes, have up to some megabytes.
+/// Size limit of a pickle in bytes. The pickles of checkpoints contain names and shapes and have at most some
+/// megabytes.
 pub(super) const LONGEST: u64 = 64 << 20;
 
-/// Reads a pickle and counts its bytes. Memory grows with the bytes that arrive, not with what lengths promise.
+/// Reads a pickle and counts its bytes. Memory grows with the bytes that were read, not with the lengths that the file
+/// states.
 pub(super) struct Input<'a, R> {
     reader: &'a mut R,
     /// Bytes read so far.
     pub(super) length: u64,
-    /// The bytes of the text that was read last.
+    /// The bytes of the last text.
     text: Vec<u8>,
 }
 
@@ -28,7 +30,7 @@ impl<'a, R: BufRead> Input<'a, R> {
         Ok(bytes)
     }
 
-    /// Bytes behind their little-endian count, which itself has `count_bytes`.
+    /// Bytes after their little-endian count, which has `count_bytes` bytes.
     pub(super) fn counted(&mut self, count_bytes: usize) -> Result<&[u8], PickleError> {
         let length = self.announced(count_bytes)?;
         self.text.clear();
@@ -36,14 +38,14 @@ impl<'a, R: BufRead> Input<'a, R> {
         if self.text.len() as u64 == length { Ok(&self.text) } else { Err(PickleError::Truncated) }
     }
 
-    /// The same where nobody needs the bytes.
+    /// Like [`counted`](Self::counted), for bytes that are not needed.
     pub(super) fn skip_counted(&mut self, count_bytes: usize) -> Result<(), PickleError> {
         let length = self.announced(count_bytes)?;
         let skipped = io::copy(&mut self.reader.take(length), &mut io::sink())?;
         if skipped == length { Ok(()) } else { Err(PickleError::Truncated) }
     }
 
-    /// The bytes before the end of the line.
+    /// The bytes up to the end of the line.
     pub(super) fn line(&mut self) -> Result<&[u8], PickleError> {
         self.text.clear();
         self.reader.take(1024).read_until(b'\n', &mut self.text)?;

@@ -1,4 +1,4 @@
-//! The pickle's stack machine. Operations have the names of Python's `pickletools`.
+//! The stack machine of pickles. Operations have the names of Python's `pickletools`.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -8,7 +8,7 @@ use super::globals::Global;
 use super::input::Input;
 use super::values::{EMPTY_TUPLE, FALSE, Id, Int, Items, NONE, OPAQUE, Pickle, TRUE, Text, Value};
 
-/// More values and elements than a checkpoint has.
+/// Limit of values and elements, more than any checkpoint has.
 const MOST_VALUES: usize = 8_000_000;
 
 impl Pickle {
@@ -107,7 +107,7 @@ impl Machine {
         self.push_new(Value::Int(Int::new(number)));
     }
 
-    /// Integers of more than 64 bits occur as random seeds, which no reader needs.
+    /// Integers of more than 64 bits occur as random seeds, which are never needed.
     fn push_long(&mut self, bytes: &[u8]) {
         let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut number = [sign; 8];
@@ -143,7 +143,7 @@ impl Machine {
         Ok(())
     }
 
-    /// A text that may be of any length, for an error message.
+    /// A text of any length, shortened for an error message.
     fn short(&self, text: Text) -> String {
         self.pickle.str(text).chars().take(80).collect()
     }
@@ -152,7 +152,7 @@ impl Machine {
         self.stack.last().copied().ok_or(PickleError::EmptyStack)
     }
 
-    /// Where the last `count` values begin, which must lie above the last mark.
+    /// The start of the last `count` values, which must be above the last mark.
     fn floor(&self, count: usize) -> Result<usize, PickleError> {
         let mark = self.marks.last().map_or(0, |&mark| mark as usize);
         self.stack.len().checked_sub(count).filter(|&start| start >= mark).ok_or(PickleError::EmptyStack)
@@ -167,7 +167,7 @@ impl Machine {
         Ok(taken)
     }
 
-    /// Removes the last mark and says how many values lie above it.
+    /// Removes the last mark and returns the number of values above it.
     fn since_mark(&mut self) -> Result<usize, PickleError> {
         let mark = self.marks.pop().ok_or(PickleError::Expected("a mark on its stack"))?;
         self.stack.len().checked_sub(mark as usize).ok_or(PickleError::EmptyStack)
@@ -185,7 +185,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The last `count` values become elements of the list under them.
+    /// Moves the last `count` values into the list below them.
     fn extend(&mut self, count: usize) -> Result<(), PickleError> {
         let start = self.floor(count)?;
         let list = self.below(start)?;
@@ -200,7 +200,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The last `count` values become keys and values of the dictionary under them.
+    /// Moves the last `count` values into the dictionary below them, as keys and values.
     fn insert(&mut self, count: usize) -> Result<(), PickleError> {
         let start = self.floor(count)?;
         let dict = self.below(start)?;

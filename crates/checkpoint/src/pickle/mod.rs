@@ -1,13 +1,15 @@
-//! Pickles written by `torch.save`: read, never run.
+//! Pickles written by `torch.save`. They are read but never executed.
 //!
 //! A pickle is a program for a stack machine that may call any Python function. [`machine`] interprets the part of it
-//! that builds containers and tensors, and refuses every other call by name. <https://docs.python.org/3/library/pickletools.html>
+//! that builds containers and tensors, and refuses every other call by name.
+//! <https://docs.python.org/3/library/pickletools.html>
 //!
-//! burn's `pytorch-reader` would do but for one thing: 0.22.1 refuses dictionaries whose keys are classes, and checkpoints of
-//! PyTorch Lightning, the published ones of Stable Diffusion 1 among them, have such a dictionary beside their weights.
+//! burn's `pytorch-reader` is not used for one reason: 0.22.1 refuses dictionaries whose keys are classes. Checkpoints
+//! of PyTorch Lightning have such a dictionary beside their weights, and the published ones of Stable Diffusion 1 are
+//! among them.
 //!
-//! No file costs more memory than 64 times its length and a mebibyte: [`values`] grows with the bytes that are read, and
-//! [`walk`] has a budget.
+//! No file costs more memory than 64 times its length plus one mebibyte: [`values`] grows with the bytes that are read,
+//! and [`walk`] has a budget.
 
 mod archive;
 mod calls;
@@ -34,11 +36,11 @@ use storages::Storages;
 use tensor::TensorView;
 use walk::Contents;
 
-/// The tensors of a `.ckpt`, `.pt`, `.pth` or `.bin` file: a zip archive (PyTorch 1.6 and later) or the stream of
-/// pickles before it.
+/// The tensors of a `.ckpt`, `.pt`, `.pth` or `.bin` file: a zip archive (PyTorch 1.6 and later), or the older stream
+/// of pickles.
 ///
-/// Names are the dictionary keys on the way to a tensor, joined by dots. Where the outermost dictionary has a
-/// `state_dict`, only that is read, and numbers and texts beside it are notes.
+/// Names are the dictionary keys on the way to a tensor, joined by dots. If the outermost dictionary has a
+/// `state_dict`, only its tensors are read, and the numbers and texts beside it are notes.
 pub struct PickleFile {
     file: String,
     tensors: BTreeMap<String, TensorView>,
@@ -47,11 +49,11 @@ pub struct PickleFile {
 }
 
 impl PickleFile {
-    /// Reads the pickle, and the position of every tensor's elements.
+    /// Reads the pickle and the position of every tensor's elements.
     ///
     /// # Errors
-    /// When the file cannot be read, is no such file, calls anything but what builds tensors, or has tensors that
-    /// reach outside their storage.
+    /// When the file cannot be read, is not such a file, makes a call that does not build tensors, or has tensors that
+    /// exceed their storage.
     pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
         let location = location.into();
         let file = location.to_string();

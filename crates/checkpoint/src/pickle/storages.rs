@@ -1,4 +1,4 @@
-//! Where a pickle's storages lie: entries of a zip archive, or one behind the other after the pickle.
+//! The positions of a pickle's storages: entries of a zip archive, or one after the other behind the pickle.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -13,16 +13,16 @@ use crate::Source;
 /// A storage's bytes in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    /// Where they begin, or the local header in front of them.
+    /// The position of the first byte, or of the local header before it.
     pub(super) start: u64,
     pub(super) length: u64,
-    /// The checksum of all of them, where there is one: torch writes none if told so.
+    /// The checksum of all bytes. It is optional: torch can be told not to write it.
     pub(super) crc32: Option<u32>,
     pub(super) has_local_header: bool,
 }
 
 impl Place {
-    /// Bytes `window` of the storage, compared with its checksum where they are all of it.
+    /// The bytes `window` of the storage. If they are the whole storage, its checksum is verified.
     ///
     /// # Errors
     /// When the file cannot be read or was changed, or the window is not inside the storage.
@@ -41,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Where the first byte is.
+    /// The position of the first byte.
     fn contents(&self, file: &mut dyn Source) -> io::Result<u64> {
         if !self.has_local_header {
             return Ok(self.start);
@@ -54,16 +54,17 @@ impl Place {
     }
 }
 
-/// The storages of a file by their keys.
+/// The storages of a file by their key.
 pub(crate) enum Storages {
     /// PyTorch 1.6 and later: `<folder>/data.pkl` and `<folder>/data/<key>`.
     Zip { archive: Archive, folder: String },
-    /// Before: a magic number, a version, the writer's byte order, the pickle, the storages' keys and their elements.
+    /// Before PyTorch 1.6: a magic number, a version, the byte order of the writer, the pickle, the keys of the
+    /// storages, and their elements.
     Stream(HashMap<String, Place>),
 }
 
 impl Storages {
-    /// Reads a file's pickle, and where its storages lie.
+    /// Reads the pickle of a file and the positions of its storages.
     pub(crate) fn open(file: &mut dyn Source) -> Result<(Self, Pickle), PickleError> {
         let mut magic = [0; 2];
         file.rewind()?;
@@ -100,7 +101,7 @@ fn open_zip(file: &mut dyn Source) -> Result<(Storages, Pickle), PickleError> {
     Ok((Storages::Zip { archive, folder }, pickle))
 }
 
-/// A pickle of the old format is read in parts of this many bytes.
+/// Bytes read at once from a pickle of the old format.
 const BUFFER: usize = 128 << 10;
 
 fn open_stream(file: &mut dyn Source) -> Result<(Storages, Pickle), PickleError> {
@@ -136,7 +137,7 @@ fn element_sizes(pickle: &Pickle) -> Result<HashMap<&str, u64>, PickleError> {
 
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Three pickles: the number above, version 1001, and a dictionary with the byte order.
+/// Three pickles: the magic number above, version 1001, and a dictionary with the byte order.
 fn check_preamble(reader: &mut impl BufRead) -> Result<(), PickleError> {
     let head = reader.fill_buf()?;
     if !head[..head.len().min(32)].windows(MAGIC.len()).any(|window| window == MAGIC) {

@@ -7,10 +7,10 @@ use super::calls::Storage;
 use super::storages::Place;
 use crate::{ElementType, TensorInfo};
 
-/// No weight has more dimensions.
+/// Limit of dimensions, more than any weight has.
 pub(crate) const MOST_DIMENSIONS: usize = 8;
 
-/// Elements of a storage, picked by an offset and strides.
+/// Elements of a storage, selected by an offset and strides.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) offset: u64,
@@ -23,7 +23,7 @@ impl Layout {
         self.shape.iter().try_fold(1_u64, |product, &extent| product.checked_mul(extent))
     }
 
-    /// Elements from the first to the last, both included.
+    /// The number of elements from the first to the last, both included.
     fn extent(&self) -> Option<u64> {
         if self.shape.contains(&0) {
             return Some(0);
@@ -32,8 +32,8 @@ impl Layout {
         self.shape.iter().zip(&self.strides).try_fold(0, last)?.checked_add(1)
     }
 
-    /// Whether the tensor stays inside a storage of `length` elements and has no more than it, so that the file bounds its
-    /// size.
+    /// Whether the tensor stays inside a storage of `length` elements and has at most as many elements. The file then
+    /// limits its size.
     fn fits(&self, length: u64) -> bool {
         let end = self.extent().and_then(|extent| extent.checked_add(self.offset));
         self.strides.len() == self.shape.len()
@@ -42,7 +42,7 @@ impl Layout {
     }
 }
 
-/// A tensor, and where its elements are in the file.
+/// A tensor and the position of its elements in the file.
 #[derive(Debug)]
 pub(crate) struct TensorView {
     place: Place,
@@ -51,7 +51,7 @@ pub(crate) struct TensorView {
 }
 
 impl TensorView {
-    /// Refuses layouts that reach outside the storage, and storages for which the file has too few bytes.
+    /// Refuses layouts that exceed the storage, and storages that are longer than the file.
     pub(crate) fn new(
         tensor: &str,
         storage: Storage<'_>,
@@ -73,7 +73,7 @@ impl TensorView {
     }
 
     pub(crate) fn info(&self) -> TensorInfo {
-        // An extent that passes the address space belongs to a tensor that cannot be read into it.
+        // An extent larger than the address space belongs to a tensor that does not fit into memory.
         let extent = |&extent: &u64| usize::try_from(extent).unwrap_or(usize::MAX);
         TensorInfo { dtype: self.element_type, shape: self.layout.shape.iter().map(extent).collect() }
     }
@@ -82,7 +82,7 @@ impl TensorView {
         self.place
     }
 
-    /// The storage's bytes among which the tensor's are.
+    /// The range of the storage that contains the tensor's bytes.
     pub(crate) fn window(&self) -> Range<u64> {
         let size = self.element_size();
         let extent = self.layout.extent().unwrap_or(0);
@@ -93,7 +93,7 @@ impl TensorView {
         self.element_type.bits() / 8
     }
 
-    /// The tensor's own bytes, in row-major order, out of those of its [`window`](Self::window).
+    /// The tensor's own bytes in row-major order, from those of its [`window`](Self::window).
     pub(crate) fn gather(&self, window: Vec<u8>) -> Vec<u8> {
         if self.is_contiguous() {
             return window;
@@ -104,7 +104,7 @@ impl TensorView {
         bytes
     }
 
-    /// Appends the elements of `dimension` and those inside of it, from element `start` of the window on.
+    /// Appends the elements of `dimension` and of the inner dimensions, from element `start` of the window.
     fn gather_dimension(&self, dimension: usize, start: usize, window: &[u8], bytes: &mut Vec<u8>) {
         let size = self.element_size() as usize;
         let Some(&extent) = self.layout.shape.get(dimension) else {

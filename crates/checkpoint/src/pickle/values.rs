@@ -1,16 +1,17 @@
-//! What a pickle describes.
+//! The values that a pickle builds.
 
 use std::borrow::Cow;
 
 use super::PickleError;
 use super::globals::Global;
 
-/// The place of a [`Value`] in its [`Pickle`].
+/// The index of a [`Value`] in its [`Pickle`].
 pub(crate) type Id = u32;
 
-/// One Python value. Those without contents exist once, at the places below.
+/// One Python value. Values without contents exist once, at the indices below.
 ///
-/// A byte of a pickle can make one of these, so they are small: a text, a container or a number is twelve bytes here.
+/// Every byte of a pickle can create a value, so values are small: a text, a container or a number takes twelve bytes
+/// here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value {
     None,
@@ -19,19 +20,19 @@ pub(crate) enum Value {
     Text(Text),
     Tuple(Items),
     List(Items),
-    /// Keys and values in turn.
+    /// Alternating keys and values.
     Dict(Items),
-    /// A dictionary made of this sequence of pairs.
+    /// A dictionary made from this sequence of pairs.
     Pairs(Id),
     Global(Global, Text),
-    /// What this tuple describes: `("storage", class, key, device, elements)`.
+    /// The storage that this tuple describes: `("storage", class, key, device, elements)`.
     Storage(Id),
-    /// What a function of PyTorch makes of these arguments; [`Global::TypedTensor`] where `typed`.
+    /// The tensor that a function of PyTorch makes from these arguments; [`Global::TypedTensor`] if `typed`.
     Tensor {
         arguments: Id,
         typed: bool,
     },
-    /// A value that no checkpoint reader needs.
+    /// A value that is never needed.
     Opaque,
 }
 
@@ -43,7 +44,7 @@ pub(super) const TRUE: Id = 2;
 pub(super) const OPAQUE: Id = 3;
 pub(super) const EMPTY_TUPLE: Id = 4;
 
-/// An `i64` that four bytes align.
+/// An `i64` with an alignment of four bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(Rust, packed(4))]
 pub(crate) struct Int(i64);
@@ -58,7 +59,7 @@ impl Int {
     }
 }
 
-/// A part of [`Pickle::texts`].
+/// A range of [`Pickle::texts`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text {
     start: u32,
@@ -79,12 +80,12 @@ impl Items {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     value: Id,
-    /// The place of the next link.
+    /// The index of the next link.
     next: u32,
 }
 
-/// The values of a pickle in three rows: what Python shares is shared here, nothing is copied, and each byte of a pickle
-/// adds at most one value and one link.
+/// The values of a pickle in three vectors. Values that Python shares are shared here and never copied. Each byte of a
+/// pickle adds at most one value and one link.
 #[derive(Debug)]
 pub(crate) struct Pickle {
     values: Vec<Value>,
@@ -108,12 +109,12 @@ impl Pickle {
         self.values[id as usize]
     }
 
-    /// The places of all storages.
+    /// The indices of all storages.
     pub(crate) fn storages(&self) -> impl Iterator<Item = Id> {
         self.values.iter().filter_map(|value| if let Value::Storage(tuple) = value { Some(*tuple) } else { None })
     }
 
-    /// Values and elements, with the places where they are elements.
+    /// Number of values and elements. A value counts again for every container that it is an element of.
     pub(super) fn size(&self) -> usize {
         self.values.len() + self.links.len()
     }
@@ -133,7 +134,7 @@ impl Pickle {
         &self.texts[text.start as usize..text.end as usize]
     }
 
-    /// The chain with these elements behind those it has.
+    /// The chain with these elements appended.
     pub(super) fn append(&mut self, items: Items, new: impl Iterator<Item = Id>) -> Items {
         let mut chain = items;
         for value in new {
@@ -156,7 +157,7 @@ impl Pickle {
         Ids { links: &self.links, next: items.first }
     }
 
-    /// The elements of a list or tuple; none for anything else.
+    /// The elements of a list or tuple; none for other values.
     pub(crate) fn items(&self, id: Id) -> Result<Ids<'_>, PickleError> {
         match self.value(id) {
             Value::Tuple(items) | Value::List(items) => Ok(self.ids(items)),
@@ -164,7 +165,7 @@ impl Pickle {
         }
     }
 
-    /// The first elements of a list or tuple, `None` where it has fewer.
+    /// The first elements of a list or tuple; `None` if it has fewer.
     pub(crate) fn first<const N: usize>(&self, id: Id) -> Result<Option<[Id; N]>, PickleError> {
         let mut first = [NONE; N];
         let mut items = self.items(id)?;
@@ -188,7 +189,7 @@ impl Pickle {
         }
     }
 
-    /// The elements of a container under their keys, which are indices in lists; none for anything else.
+    /// The elements of a container with their keys; in lists the keys are the indices. Other values have no elements.
     pub(crate) fn entries(&self, id: Id) -> Entries<'_> {
         let (form, items) = match self.value(id) {
             Value::Tuple(items) | Value::List(items) => (Form::List, items),
@@ -234,7 +235,7 @@ enum Form {
     Pairs,
 }
 
-/// The elements of a container under their keys. Keys that are neither texts nor numbers are left out.
+/// The elements of a container with their keys. Keys that are neither texts nor numbers are left out.
 pub(crate) struct Entries<'a> {
     pickle: &'a Pickle,
     form: Form,

@@ -1,4 +1,4 @@
-//! The tensors and notes among a pickle's values.
+//! Collects the tensors and notes from the values of a pickle.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use super::storages::Storages;
 use super::tensor::TensorView;
 use super::values::{Id, Pickle, Value};
 
-/// More dictionaries inside each other than a checkpoint has.
+/// Limit of nested dictionaries, more than any checkpoint has.
 const DEEPEST: usize = 32;
-/// A tensor's name is no longer.
+/// Limit of the length of a tensor's name.
 const LONGEST_NAME: usize = 1024;
 
-/// Bytes of memory that a walk may cost for each byte of the pickle. The entry of a tensor has at least fifty bytes there.
+/// Bytes of memory that a walk may use per byte of the pickle. The entry of a tensor has at least fifty bytes there.
 const BUDGET_PER_BYTE: u64 = 16;
-/// What it may cost in any case.
+/// Bytes that a walk may use in any case.
 const SMALLEST_BUDGET: u64 = 64 << 10;
-/// What a visit to an element costs, in time.
+/// Cost of visiting an element, for the time it takes.
 const VISIT: u64 = 4;
-/// What an entry of the result costs beside its texts.
+/// Cost of an entry of the result, without its texts.
 const ENTRY: u64 = 400;
 
-/// What a pickle holds: tensors under the keys that lead to them, and texts and numbers beside them.
+/// The contents of a pickle: tensors under the keys that lead to them, and texts and numbers beside them.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) tensors: BTreeMap<String, TensorView>,
@@ -41,15 +41,15 @@ impl Contents {
     }
 }
 
-/// The dictionary with the weights: that under `state_dict`, else the outermost one.
+/// The dictionary with the weights: the one under `state_dict`, else the outermost one.
 fn state_dict(pickle: &Pickle) -> Id {
     let entries = pickle.entries(pickle.root);
     let nested = entries.filter(|(key, value)| key == "state_dict" && pickle.entries(*value).next().is_some());
     nested.last().map_or(pickle.root, |(_, value)| value)
 }
 
-/// A walk through the values. What is shared is visited as often as it is used, as far as the budget goes: lists of two
-/// references to the next such list would else take for ever.
+/// A walk through the values. A shared value is visited every time it is used, up to the budget. Without a budget,
+/// lists of two references to the next such list would take for ever.
 struct Walk<'a> {
     pickle: &'a Pickle,
     storages: &'a Storages,
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Appends a key to the name, and says how long the name was.
+    /// Appends a key to the name, and returns the previous length of the name.
     fn enter(&mut self, key: &str) -> Result<usize, PickleError> {
         let parent = self.name.len();
         let length = parent + 1 + key.len();

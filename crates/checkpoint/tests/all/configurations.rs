@@ -1,4 +1,4 @@
-//! Which keys of a configuration are read, passed over, noted and refused.
+//! The keys of a configuration that are read, skipped, noted and refused.
 
 use pyrograph_checkpoint::{Checkpoint, CheckpointError, Defaults, Note, read_config, scheduler_config};
 use serde::Deserialize;
@@ -44,7 +44,7 @@ fn defaults_are_not_read() {
     assert_eq!(network.channels, None);
 }
 
-/// One value for each that leads to another network.
+/// One value per key that asks for another network.
 #[test]
 fn settings_that_are_not_implemented_are_refused() {
     let unets = json!({
@@ -78,7 +78,7 @@ fn settings_that_are_not_implemented_are_refused() {
     }
 }
 
-/// The files that diffusers and transformers wrote need no note.
+/// Files that diffusers and transformers wrote produce no notes.
 #[test]
 fn published_configurations_are_known() {
     let parts = [("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"), ("text_encoder", "CLIPTextModel")];
@@ -170,7 +170,7 @@ fn settings_of_schedulers_that_are_not_implemented_are_refused() {
     }
 }
 
-/// A folder with this index, whose configurations are empty but for the autoencoder's.
+/// A folder with this index. All configurations are empty except that of the autoencoder.
 fn open(index: &Value, vae: &Value) -> Result<Checkpoint, CheckpointError> {
     let weights = safetensors_of(&[("weight", &[1], &[0.0])]);
     let mut index = index.clone();

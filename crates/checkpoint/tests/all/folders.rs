@@ -34,7 +34,7 @@ fn a_published_folder() {
     assert!(!vae.iter().any(|name| name.contains("query") || name.contains("proj_attn")));
 }
 
-/// The files of a folder with configurations that say nothing.
+/// The files of a folder with empty configurations.
 fn smallest<'a>(scheduler: &'a [u8], text_encoder: &'a [u8], weights: &'a [u8]) -> Vec<(&'a str, &'a [u8])> {
     vec![
         ("model_index.json", br#"{"_class_name":"StableDiffusionPipeline"}"#),
@@ -82,7 +82,7 @@ fn the_tokenizer_of_a_folder() {
     assert_eq!((files.tokenizer, files.config), (None, None));
 }
 
-/// The plain file counts, then variants, safetensors before pickles.
+/// The plain file is preferred, then variants, and safetensors before pickles.
 #[test]
 fn the_file_with_the_weights() {
     let [plain, half, brain, text] = [1.0, 2.0, 3.0, 4.0].map(one);

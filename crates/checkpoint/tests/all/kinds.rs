@@ -1,4 +1,4 @@
-//! Files and folders of other kinds: the error says what each is, wherever it is opened.
+//! Files and folders of other kinds: every reader's error names the kind.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::{folder, reference, safetensors, safetensors_of};
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a4d7a\nsize 4265146304\n";
 const PAGE: &[u8] = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>";
 
-/// The kind that an error names, in one short line.
+/// The kind in an error whose message is one short line.
 #[track_caller]
 fn kind<T: std::fmt::Debug>(result: Result<T, CheckpointError>) -> Kind {
     let error = result.expect_err("another kind");
@@ -23,7 +23,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, CheckpointError>) -> Kind {
     }
 }
 
-/// The file under these names, as weights and as a checkpoint.
+/// Opens the file under these names, as weights and as a checkpoint.
 #[track_caller]
 fn is(bytes: &[u8], expected: &Kind) {
     for name in ["x.safetensors", "x.ckpt", "x.bin", "x.onnx", "x"] {
@@ -75,7 +75,7 @@ fn zip_archives_of_other_things() {
     is(&holding(&[]), &Kind::Zip);
 }
 
-/// A name says that a download has not finished, the contents that it is so.
+/// The name suggests an unfinished download, and the contents confirm it.
 #[test]
 fn downloads_that_have_not_finished() {
     let whole = safetensors_of(&[("w", &[2], &[1.0, 2.0])]);
@@ -130,7 +130,7 @@ fn files_with_other_tensors() {
     assert_eq!(kind(Checkpoint::open(&folder(&[("t.pth", &vae)]).path().join("t.pth"))), Kind::Vae);
 }
 
-/// Every file of a folder may be a pointer or a page.
+/// Every file of a folder may be a Git LFS pointer or a web page.
 #[test]
 fn files_of_folders() {
     let files = ["model_index.json", "unet/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt"];
@@ -238,7 +238,7 @@ fn folders_that_are_no_model() {
     assert_eq!(kind(open_weights(index.path())), Kind::Folder, "a folder for a file");
 }
 
-/// What trainers write as metadata is not in the way.
+/// Metadata that training programs write does not prevent reading.
 #[test]
 fn metadata_of_any_json() {
     for (metadata, note) in [

@@ -45,7 +45,7 @@ fn net(device: &Device) -> Net {
     }
 }
 
-/// Names in the file and PyTorch's shapes.
+/// Names in the file, and PyTorch's shapes.
 const TENSORS: [(&str, &[usize]); 12] = [
     ("conv.weight", &[3, 2, 1, 2]),
     ("conv.bias", &[3]),
@@ -61,12 +61,12 @@ const TENSORS: [(&str, &[usize]); 12] = [
     ("scale", &[1]),
 ];
 
-/// Element `index` of the tensor called `name`: exact in every float type.
+/// Element `index` of the tensor `name`; exact in every float type.
 fn value(name: &str, index: usize) -> f32 {
     ((name.len() * 31 + index) % 256) as f32 / 4.0 - 20.0
 }
 
-/// A file of those tensors, after `change` changed what it likes.
+/// A file of these tensors, modified by `change`.
 fn file(
     dtype: &str,
     change: impl Fn(&str, &mut Vec<usize>, &mut Vec<f32>, &mut String),
@@ -129,7 +129,7 @@ fn every_float_type_into_float32_and_float16() {
     }
 }
 
-/// Powers of two, which float8 has too.
+/// Powers of two, which float8 can represent.
 #[test]
 fn float8_into_float32_and_float16() {
     for to in [DType::F32, DType::F16] {
@@ -172,7 +172,7 @@ fn unused_tensors_are_reported() {
     assert_eq!((report.loaded, report.unused), (11, vec!["extra.weight".to_owned()]));
 }
 
-/// A source that counts what is read.
+/// A source that records which tensors are read.
 #[derive(Debug)]
 struct Counted(SafetensorsFile<std::io::Cursor<Vec<u8>>>, Mutex<Vec<String>>);
 
@@ -199,7 +199,7 @@ impl Weights for Counted {
     }
 }
 
-/// The module stays as it was, and nothing was read where names, types and shapes tell already.
+/// The module is unchanged. Nothing is read if names, types and shapes already show the problem.
 #[track_caller]
 fn refuses(file: SafetensorsFile<std::io::Cursor<Vec<u8>>>, dtype: DType, reads: bool, about: &[&str]) {
     let mut net = net(&Device::flex());
@@ -274,7 +274,7 @@ fn weights_that_are_no_numbers_or_too_large() {
     assert!(load(&mut net(&Device::flex()), &file("F32", large), DType::F32).is_ok());
 }
 
-/// A network of a real checkpoint's shapes finds its tensors in all three forms of the file.
+/// A network with the shapes of a real checkpoint finds its tensors in all three forms of the file.
 #[test]
 fn a_text_tower_from_a_folder_and_a_single_file() {
     #[derive(Module, Debug)]

@@ -1,4 +1,4 @@
-//! Files that are right, against what torch and diffusers find in them; and files that are wrong.
+//! Correct files are compared with the contents that torch and diffusers read; wrong files are refused.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
@@ -32,7 +32,7 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).expect("a committed file")).expect("JSON")
 }
 
-/// The message of an error, which must be short, and name what it is about.
+/// The message of an error, which must be short and contain the words in `about`.
 #[track_caller]
 fn message<T: std::fmt::Debug>(result: Result<T, CheckpointError>, about: &[&str]) -> String {
     let message = result.expect_err("the file is broken").to_string();
@@ -48,7 +48,7 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
 }
 
-/// The same for float32 tensors of these names, shapes and values.
+/// A safetensors file of float32 tensors with these names, shapes and values.
 fn safetensors_of(tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
     let mut header = serde_json::Map::new();
     let mut data = Vec::new();
@@ -60,7 +60,7 @@ fn safetensors_of(tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
     safetensors(&Value::Object(header).to_string(), &data)
 }
 
-/// A folder that is removed after the test, with these files in it.
+/// A folder with these files, which is removed after the test.
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, bytes) in files {
@@ -71,7 +71,7 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     folder
 }
 
-/// Both hold the same tensors under the same names, bit for bit.
+/// Both contain the same tensors under the same names, bit for bit.
 #[track_caller]
 fn assert_same_weights(found: &dyn Weights, expected: &dyn Weights) {
     assert_eq!(found.names(), expected.names());

@@ -1,4 +1,4 @@
-//! Checkpoints that are looked up file by file, against the same ones on disk.
+//! Checkpoints that are looked up file by file, compared with the same checkpoints on disk.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use pyrograph_checkpoint::{
 
 use crate::{assert_same_weights, folder, message, reference, safetensors_of};
 
-/// Opens what lies at `root` by looking up each file that is needed; the files that were looked up, in order.
+/// Opens the model at `root` and looks up each file that is needed. Also returns these files in order.
 fn look_up<T>(
     files: &OnDemand,
     root: &Path,

@@ -1,4 +1,4 @@
-//! Files are written whole or not at all, and what cannot be written is found out at once.
+//! Files are written whole or not at all, and a path that cannot be written is refused at once.
 
 use std::fs;
 use std::io::Write;

@@ -5,7 +5,7 @@ use pyrograph_checkpoint::{CheckpointError, PickleError, SafetensorsFile, Weight
 use crate::torch::{bare_tensor, open, pickle, tensor, text, zip, zip_with};
 use crate::{assert_same_weights, folder, message, reference};
 
-/// Views, strides, all element types, containers inside each other: the values are those that torch sees.
+/// Views, strides, all element types, nested containers: the values are those that torch reads.
 #[test]
 fn both_formats_of_torch() {
     let expected = SafetensorsFile::open(&reference("checkpoint_values.safetensors")).unwrap();
@@ -15,7 +15,7 @@ fn both_formats_of_torch() {
     }
 }
 
-/// Only the weights are tensors; the training program's own state beside them is not in the way.
+/// Only the weights are tensors; the state of the training program beside them is ignored.
 #[test]
 fn a_training_checkpoint() {
     let file = open_weights(&reference("checkpoint_lightning.ckpt")).unwrap();
@@ -40,7 +40,7 @@ fn a_text_embedding() {
 const EMBEDDING_HEAD: [f32; 3] = [0.170_091_51, 0.008_965_009, 0.076_737_29];
 const EMBEDDING_SUM: f64 = 0.511_783_455_731_347_2;
 
-/// Why a file is refused.
+/// The reason why a file is refused.
 #[track_caller]
 fn refusal(bytes: &[u8]) -> PickleError {
     let error = open(bytes).expect_err("the file is broken");
@@ -68,7 +68,7 @@ fn a_tensor_made_by_hand() {
     assert_eq!(repeated.read("w").unwrap().try_into_vec::<f32>().unwrap(), [2.0, 3.0, 2.0, 3.0, 2.0, 3.0]);
 }
 
-/// An archive by a zip library, whose larger entries have their sizes in the fields of zip64.
+/// An archive from a zip library, which stores the sizes of larger entries in the fields of zip64.
 #[test]
 fn an_archive_by_a_zip_library() {
     use std::io::Write;
@@ -89,7 +89,7 @@ fn an_archive_by_a_zip_library() {
     message(open(&bytes).unwrap().read("w"), &["hostile.ckpt", "`w`", "checksum"]);
 }
 
-/// As Python 2 pickled them, and as classes take the lists of others.
+/// In the form of Python 2, and in the form of classes made from lists of pairs.
 #[test]
 fn dictionaries_of_pairs_and_shared_containers() {
     let one = bare_tensor(1, 0, &[1], &[1]);
@@ -111,7 +111,7 @@ fn names_that_stand_twice() {
     refuses!(&zip(&pickle(&[&joined]), &[0; 4]), PickleError::NameTwice { tensor } if tensor == "a.b");
 }
 
-/// What such files usually try, alone, inside a dictionary of weights, in every way to name and call.
+/// Typical attacks, alone and inside a dictionary of weights, with every way to name and to call a function.
 #[test]
 fn pickles_that_would_run_code() {
     let folder = folder(&[]);
@@ -198,7 +198,7 @@ fn streams_that_are_damaged() {
     refuses!(&endless, PickleError::Truncated);
 }
 
-/// A pickle may be cut anywhere or have any byte changed: that is an error or another file, never a panic.
+/// A pickle that is cut anywhere, or has any byte changed, gives an error or another file, never a panic.
 #[test]
 fn every_cut_and_many_changes() {
     let pickle = tensor(4, 0, &[2, 2], &[2, 1]);

@@ -1,4 +1,4 @@
-//! How files are read: each byte at most once, in as few reads as there are parts. In a browser each read is a call into
+//! How files are read: each byte at most once, with one read per part. In a browser, each read is a call into
 //! JavaScript.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use pyrograph_checkpoint::{Checkpoint, Location, Source, Storage};
 
 use crate::{folder, read_json, reference};
 
-/// A file that keeps a list of the reads of it: position, bytes asked for, bytes given.
+/// A file that records its reads: position, bytes requested, bytes returned.
 #[derive(Clone)]
 struct Recorded {
     bytes: Arc<[u8]>,
@@ -75,7 +75,7 @@ fn total(reads: &[(u64, usize)]) -> u64 {
     reads.iter().map(|&(_, count)| count as u64).sum()
 }
 
-/// Reads all tensors that the three networks have, each once, and says how many.
+/// Reads all tensors of the three networks once, and returns their number.
 fn load(checkpoint: &Checkpoint) -> usize {
     let networks = [&checkpoint.text_encoder, &checkpoint.unet, &checkpoint.vae];
     let read = |network: &&pyrograph_checkpoint::Component| {
@@ -98,7 +98,7 @@ fn a_safetensors_file_is_read_once() {
     let tensors = load(&checkpoint);
     let loading = file.take();
     assert_eq!(loading.len(), tensors);
-    // The text tower of Stable Diffusion 2 has query, key and value in one tensor, which is read for each of them.
+    // The text tower of Stable Diffusion 2 has query, key and value in one tensor, which is read once for each.
     let mut parts: Vec<(u64, usize)> = loading;
     parts.sort_unstable();
     parts.dedup();
@@ -118,7 +118,7 @@ fn a_pickle_is_read_once() {
     assert!(total(&opening) + total(&loading) <= file.bytes.len() as u64 + (64 << 10) + 512);
 }
 
-/// The hash is not part of loading, is read in large parts, and once.
+/// The hash is not part of loading; it is read once and in large parts.
 #[test]
 fn the_hash_is_computed_when_it_is_asked_for() {
     let file = Recorded::new("tiny-sd2.safetensors");
@@ -133,7 +133,7 @@ fn the_hash_is_computed_when_it_is_asked_for() {
     assert!(file.take().is_empty(), "it is remembered");
 }
 
-/// On disk the hash is remembered beyond the checkpoint, until the file changes.
+/// On disk, the hash is remembered longer than the checkpoint, until the file changes.
 #[test]
 fn the_hash_of_a_file_that_changes() {
     let folder = folder(&[("m.safetensors", &std::fs::read(reference("tiny-sd2.safetensors")).unwrap())]);

@@ -44,7 +44,7 @@ fn tiny_and_absent_files() {
     message(open_weights(&folder.path().join("absent.safetensors")), &["absent.safetensors"]);
 }
 
-/// No memory is asked for: the lengths are compared with the file first.
+/// No memory is allocated, because the lengths are compared with the file first.
 #[test]
 fn headers_longer_than_the_file_or_the_format_allows() {
     for length in [100, 99_999_999, 1 << 40, u64::MAX] {
@@ -116,7 +116,7 @@ fn element_types_without_a_counterpart_are_listed_but_not_read() {
     message(file.read("a"), &["mx", "`a`", "F8_E8M0", "float16"]);
 }
 
-/// A file of zeros behind its header, as long as it may be.
+/// A file of zeros after its header, of any length.
 struct Sparse {
     header: Vec<u8>,
     length: u64,
@@ -145,7 +145,7 @@ impl Seek for Sparse {
     }
 }
 
-/// Offsets behind 4 GiB are exact, also where an address has 32 bits.
+/// Offsets above 4 GiB are exact, even on a platform with 32-bit addresses.
 #[test]
 fn tensors_behind_four_gibibytes() {
     let start = 6 << 30;

@@ -17,7 +17,7 @@ struct Listing {
 }
 
 impl Listing {
-    /// The published file of a version, as far as `tests/reference/checkpoint.py` lists it.
+    /// The published file of a version, as listed by `tests/reference/checkpoint.py`.
     fn published(version: &str) -> (Self, Value) {
         let json = read_json(&reference(&format!("checkpoint_{version}.json")));
         let shapes = serde_json::from_value(json["shapes"].clone()).unwrap();
@@ -70,7 +70,7 @@ fn parts(checkpoint: &Checkpoint) -> [(&'static str, &Component); 3] {
     [("te_text_model", &checkpoint.text_encoder), ("unet", &checkpoint.unet), ("vae", &checkpoint.vae)]
 }
 
-/// All names that the keymaps list have the names of diffusers, no others exist, and none is left over.
+/// All names of the keymaps become names of diffusers; there are no others, and none is left over.
 fn names_agree_with_the_keymap(version: &str, count: usize) {
     let (listing, _) = Listing::published(version);
     assert_eq!(listing.shapes.len(), count);
@@ -99,7 +99,8 @@ fn all_names_of_stable_diffusion_2() {
     names_agree_with_the_keymap("sd2", 1168 + 46); // 46 more are fused projections, which the table has on its own
 }
 
-/// It is not enough that the same names come out: each tensor must have the right one. Shapes made unlike each other tell.
+/// The same set of names is not enough: each tensor must have the right one. Different shapes for all tensors show
+/// this.
 #[test]
 fn every_name_belongs_to_its_own_tensor() {
     for version in ["sd1", "sd2"] {
@@ -181,7 +182,7 @@ fn what_the_unet_predicts() {
     assert_eq!(prediction(inpainting), (epsilon, false, 64));
 }
 
-/// Of Stable Diffusion 2 there are two kinds, and a file without any mark may be either.
+/// There are two kinds of Stable Diffusion 2, and a file without a marker may be either.
 #[test]
 fn a_guess_at_the_prediction_is_said() {
     let notes = |listing: Listing| listing.open().unwrap().notes;
@@ -224,7 +225,7 @@ fn the_same_model_in_every_form() {
     assert_same_weights(from_pickle.unet.weights.as_ref(), from_safetensors.unet.weights.as_ref());
 }
 
-/// Same names, types and elements; the autoencoder's attention has 1x1 convolutions in single files.
+/// Names, types and elements are equal; the autoencoder's attention has 1x1 convolutions in single files.
 fn assert_same_elements(found: &Component, expected: &Component) {
     assert_eq!(found.weights.names(), expected.weights.names());
     for name in expected.weights.names() {
@@ -251,7 +252,7 @@ fn a_tiny_stable_diffusion_2() {
     assert!(unused.is_empty(), "{unused:?}");
 }
 
-/// Files that diffusers' converter wrote have only the blocks that are used; those of the original code one more.
+/// Files written by diffusers' converter have only the blocks that are used; those of the original code have one more.
 #[test]
 fn the_last_block_of_open_clip() {
     let layers = |listing: Listing| listing.open().unwrap().text_encoder.config["num_hidden_layers"].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! Files as `torch.save` writes them, byte by byte.
+//! Files in the format of `torch.save`, built byte by byte.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::Cursor;
@@ -25,7 +25,7 @@ impl Storage for Memory {
     }
 }
 
-/// Where the bytes are a file that is called `hostile.ckpt`.
+/// The location of the bytes as a file `hostile.ckpt`.
 pub(crate) fn location(bytes: &[u8]) -> Location {
     Location::within(Arc::new(Memory(bytes.into())), "hostile.ckpt")
 }
@@ -34,7 +34,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<PickleFile, CheckpointError> {
     PickleFile::open(location(bytes))
 }
 
-/// An entry of an archive as its directory has it; the bytes may also be those of another one.
+/// An entry in an archive's directory. Its bytes may also be those of another entry.
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) method: u16,
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
     pub(crate) local_header: u32,
 }
 
-/// A zip archive of stored entries, and more entries of its directory.
+/// A zip archive of stored entries; `more` changes the entries of its directory.
 pub(crate) fn zip_with(entries: &[(&str, &[u8])], more: impl FnOnce(Vec<Entry>) -> Vec<Entry>) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     let mut listed = Vec::new();

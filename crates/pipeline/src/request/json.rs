@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Canvas, Request};
 
-/// The names of the JSON object. What is absent has the default of [`Request::text`].
+/// The names in the JSON object. Missing fields have the defaults of [`Request::text`].
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Fields {
@@ -24,7 +24,7 @@ pub(super) struct Fields {
     clip_skip: Option<usize>,
 }
 
-/// A seed; a negative one stands for a random one, as in other programs.
+/// A seed; a negative one means a random seed, as in other programs.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Seed {

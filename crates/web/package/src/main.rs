@@ -1,4 +1,5 @@
-//! Makes the npm package in `crates/web/pkg`: builds the WebAssembly, binds it to JavaScript, and puts the rest beside it.
+//! Makes the npm package in `crates/web/pkg`: builds the WebAssembly, generates its JavaScript bindings, and adds the
+//! other files.
 //!
 //! `cargo run --release --manifest-path crates/web/package/Cargo.toml`
 
@@ -37,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The WebAssembly file.
+/// Builds the WebAssembly file.
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let status = cargo(root)
         .args(["build", "--package", "pyrograph-web", "--target", TARGET, "--profile", PROFILE])
