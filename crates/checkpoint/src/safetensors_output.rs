@@ -89,10 +89,18 @@ fn header(file: &str, entries: &[Entry<'_>]) -> Result<Vec<u8>, CheckpointError>
 
 fn file_type(dtype: DType) -> Option<Dtype> {
     match dtype {
+        DType::F64 => Some(Dtype::F64),
         DType::F32 => Some(Dtype::F32),
         DType::F16 => Some(Dtype::F16),
         DType::BF16 => Some(Dtype::BF16),
         DType::I64 => Some(Dtype::I64),
+        DType::I32 => Some(Dtype::I32),
+        DType::I16 => Some(Dtype::I16),
+        DType::I8 => Some(Dtype::I8),
+        DType::U64 => Some(Dtype::U64),
+        DType::U32 => Some(Dtype::U32),
+        DType::U16 => Some(Dtype::U16),
+        DType::U8 => Some(Dtype::U8),
         _ => None,
     }
 }

@@ -10,9 +10,11 @@ fn what_is_saved_is_read_again() {
     let folder = folder(&[]);
     let path = folder.path().join("out.safetensors");
     let latents = TensorData::new((0..2 * 4 * 3 * 5).map(|value| value as f32 / 7.0).collect(), [2, 4, 3, 5]);
-    save_tensors(&path, &[("latents", latents.clone()), ("steps", TensorData::new(vec![20_i64], [1]))]).unwrap();
+    let counts = [("steps", TensorData::new(vec![20_i64], [1])), ("updates", TensorData::new(vec![7_i32], []))];
+    save_tensors(&path, &[&[("latents", latents.clone())][..], &counts].concat()).unwrap();
     assert_eq!(read_latents(&path).unwrap(), latents);
     assert_eq!(SafetensorsFile::open(&path).unwrap().read("steps").unwrap().try_into_vec::<i64>().unwrap(), [20]);
+    assert_eq!(SafetensorsFile::open(&path).unwrap().read("updates").unwrap().try_into_vec::<i32>().unwrap(), [7]);
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["out.safetensors"], "no temporary file stays");
 }
