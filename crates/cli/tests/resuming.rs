@@ -121,7 +121,9 @@ fn signals_end_the_step_and_save() {
             None => place.command(&[]),
             Some(line) => {
                 let mut shell = Command::new("sh");
-                shell.current_dir(&place.0).args(["-c", &format!("exec {line}")]).stderr(Stdio::piped());
+                // The tests may themselves run under `nohup`, whose ignored signal is inherited.
+                let env = if cfg!(target_os = "linux") { "env --default-signal=HUP" } else { "" };
+                shell.current_dir(&place.0).args(["-c", &format!("exec {env} {line}")]).stderr(Stdio::piped());
                 shell
             }
         };
