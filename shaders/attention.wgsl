@@ -3,19 +3,11 @@
 //
 // Constants: HEAD_DIM, at least the tensors' own; TILE_Q, 32. 64 invocations; 8.4 KiB of workgroup memory.
 
-@group(0) @binding(0) var<storage, read_write> q: array<vec4<Elem>>; // [batch, heads, tokens, head_dim]
-@group(0) @binding(1) var<storage, read_write> k: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(2) var<storage, read_write> v: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [batch, tokens, heads, head_dim]
-// heads, tokens, keys, head_dim, causal (0 or 1); steps between batches, heads and tokens of q, k and v
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 14>;
-
 const TILE_KEYS = 32u;
 const CHUNK = 4u; // groups of four dimensions that are multiplied at a time
 const CHUNKS = (HEAD_DIM + 15u) / 16u;
 const ROWS = 8u; // queries of an invocation in the output
 const QUADS = (HEAD_DIM + 63u) / 64u; // groups of four dimensions of an invocation in the output
-const LOWEST = -1e30;
 
 var<workgroup> left: array<vec4<f32>, TILE_Q * CHUNK>;
 var<workgroup> right: array<vec4<f32>, TILE_KEYS * CHUNK>;
@@ -27,17 +19,17 @@ var<workgroup> last: u32;
 
 @compute @workgroup_size(64, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let heads = sizes[0];
-    let tokens = sizes[1];
-    let keys = sizes[2];
-    let dims4 = sizes[3] / 4u;
+    let heads = parameters.heads;
+    let tokens = parameters.tokens;
+    let keys = parameters.keys;
+    let dims4 = parameters.head_dim / 4u;
     let q0 = group.x * TILE_Q;
-    let scale = inverseSqrt(f32(sizes[3]));
-    let q_first = group.z * sizes[5] + group.y * sizes[6];
-    let k_first = group.z * sizes[8] + group.y * sizes[9];
-    let v_first = group.z * sizes[11] + group.y * sizes[12];
+    let scale = inverseSqrt(f32(parameters.head_dim));
+    let q_first = group.z * parameters.q.batch + group.y * parameters.q.head;
+    let k_first = group.z * parameters.k.batch + group.y * parameters.k.head;
+    let v_first = group.z * parameters.v.batch + group.y * parameters.v.head;
     if index == 0u {
-        last = select(keys, min(keys, q0 + TILE_Q), sizes[4] == 1u);
+        last = select(keys, min(keys, q0 + TILE_Q), parameters.causal == 1u);
     }
     if index < TILE_Q {
         highest[index] = LOWEST;
@@ -56,10 +48,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let key = key0 + i / CHUNK;
                 var fours = array<vec4<f32>, 2>();
                 if quad < dims4 && query < tokens {
-                    fours[0] = vec4<f32>(q[(q_first + query * sizes[7]) / 4u + quad]);
+                    fours[0] = vec4<f32>(q[(q_first + query * parameters.q.token) / 4u + quad]);
                 }
                 if quad < dims4 && key < keys {
-                    fours[1] = vec4<f32>(k[(k_first + key * sizes[10]) / 4u + quad]);
+                    fours[1] = vec4<f32>(k[(k_first + key * parameters.k.token) / 4u + quad]);
                 }
                 left[i] = fours[0];
                 right[i] = fours[1];
@@ -79,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var c = 0u; c < 4u; c++) {
                 let row = r * 8u + index / 8u;
                 let column = c * 8u + index % 8u;
-                let hidden = key0 + column >= keys || (sizes[4] == 1u && key0 + column > q0 + row);
+                let hidden = key0 + column >= keys || (parameters.causal == 1u && key0 + column > q0 + row);
                 scores[row * TILE_KEYS + column] = select(score[r][c] * scale, LOWEST, hidden);
             }
         }
@@ -98,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let quad = i * 16u + index % 16u;
                 var four = vec4<f32>();
                 if quad < dims4 {
-                    four = vec4<f32>(v[(v_first + (key0 + key) * sizes[13]) / 4u + quad]);
+                    four = vec4<f32>(v[(v_first + (key0 + key) * parameters.v.token) / 4u + quad]);
                 }
                 for (var r = 0u; r < ROWS; r++) {
                     sum[r * QUADS + i] += scores[(index / 16u * ROWS + r) * TILE_KEYS + key] * four;

@@ -3,17 +3,9 @@
 //
 // Constants: HEAD_DIM, at least the tensors' own, a multiple of TILE; TILE, 32 queries, keys, and dimensions at a time. 128 invocations; 14.4 KiB of workgroup memory, 10.4 KiB for f16.
 
-@group(0) @binding(0) var<storage, read_write> q: array<vec4<Elem>>; // [batch, heads, tokens, head_dim]
-@group(0) @binding(1) var<storage, read_write> k: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(2) var<storage, read_write> v: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [batch, tokens, heads, head_dim]
-// heads, tokens, keys, head_dim, causal (0 or 1); steps between batches, heads and tokens of q, k and v
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 14>;
-
 const SIDE = TILE / MATRIX;
 const PARTS = HEAD_DIM / TILE;
 const SHARE = SIDE * SIDE / 2u; // matrices of a tile for a subgroup of 64 invocations, the widest
-const LOWEST = -1e30;
 
 var<workgroup> left: array<Elem, TILE * TILE>; // queries, or weights of keys
 var<workgroup> right: array<Elem, TILE * TILE>; // keys, or values
@@ -28,12 +20,12 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
 ) {
-    let tokens = sizes[1];
-    let keys = sizes[2];
-    let dims4 = sizes[3] / 4u;
+    let tokens = parameters.tokens;
+    let keys = parameters.keys;
+    let dims4 = parameters.head_dim / 4u;
     let q0 = group.x * TILE;
-    let v_first = group.z * sizes[11] + group.y * sizes[12];
-    let end = select(keys, min(keys, q0 + TILE), sizes[4] == 1u);
+    let v_first = group.z * parameters.v.batch + group.y * parameters.v.head;
+    let end = select(keys, min(keys, q0 + TILE), parameters.causal == 1u);
     if index < TILE {
         highest[index] = LOWEST;
         total[index] = 0.0;
@@ -69,7 +61,7 @@ fn main(
                 let key = key0 + i / (TILE / 4u);
                 var four = vec4<Elem>();
                 if quad < dims4 && key < keys {
-                    four = v[(v_first + key * sizes[13]) / 4u + quad];
+                    four = v[(v_first + key * parameters.v.token) / 4u + quad];
                 }
                 for (var c = 0u; c < 4u; c++) {
                     right[i * 4u + c] = four[c];
@@ -105,7 +97,7 @@ fn main(
             let quad = part * TILE / 4u + i % (TILE / 4u);
             if query < tokens && quad < dims4 {
                 let four = vec4<f32>(scores[i * 4u], scores[i * 4u + 1u], scores[i * 4u + 2u], scores[i * 4u + 3u]);
-                y[((group.z * tokens + query) * sizes[0] + group.y) * dims4 + quad] = vec4<Elem>(four);
+                y[((group.z * tokens + query) * parameters.heads + group.y) * dims4 + quad] = vec4<Elem>(four);
             }
         }
         workgroupBarrier();
@@ -114,9 +106,9 @@ fn main(
 
 // Multiplies a tile of queries with a tile of keys, into `scores`.
 fn compare(group: vec3<u32>, q0: u32, key0: u32, index: u32, subgroup: u32, subgroups: u32) {
-    let dims4 = sizes[3] / 4u;
-    let q_first = group.z * sizes[5] + group.y * sizes[6];
-    let k_first = group.z * sizes[8] + group.y * sizes[9];
+    let dims4 = parameters.head_dim / 4u;
+    let q_first = group.z * parameters.q.batch + group.y * parameters.q.head;
+    let k_first = group.z * parameters.k.batch + group.y * parameters.k.head;
     var sum: array<Sum, SHARE>;
     for (var part = 0u; part < PARTS; part++) {
         for (var i = index; i < TILE * TILE / 4u; i += 128u) {
@@ -125,11 +117,11 @@ fn compare(group: vec3<u32>, q0: u32, key0: u32, index: u32, subgroup: u32, subg
             let key = key0 + i / (TILE / 4u);
             var queries = vec4<Elem>();
             var four = vec4<Elem>();
-            if quad < dims4 && query < sizes[1] {
-                queries = q[(q_first + query * sizes[7]) / 4u + quad];
+            if quad < dims4 && query < parameters.tokens {
+                queries = q[(q_first + query * parameters.q.token) / 4u + quad];
             }
-            if quad < dims4 && key < sizes[2] {
-                four = k[(k_first + key * sizes[10]) / 4u + quad];
+            if quad < dims4 && key < parameters.keys {
+                four = k[(k_first + key * parameters.k.token) / 4u + quad];
             }
             for (var c = 0u; c < 4u; c++) {
                 left[i * 4u + c] = queries[c];
@@ -160,6 +152,6 @@ fn compare(group: vec3<u32>, q0: u32, key0: u32, index: u32, subgroup: u32, subg
 
 // The score of a query for a key of a tile.
 fn score(q0: u32, key0: u32, row: u32, column: u32) -> f32 {
-    let hidden = key0 + column >= sizes[2] || (sizes[4] == 1u && key0 + column > q0 + row);
-    return select(scores[row * TILE + column] * inverseSqrt(f32(sizes[3])), LOWEST, hidden);
+    let hidden = key0 + column >= parameters.keys || (parameters.causal == 1u && key0 + column > q0 + row);
+    return select(scores[row * TILE + column] * inverseSqrt(f32(parameters.head_dim)), LOWEST, hidden);
 }

@@ -3,27 +3,19 @@
 //
 // Constants: HEAD_DIM, the tensors' own; ROWS; THREADS.
 
-@group(0) @binding(0) var<storage, read_write> q: array<vec4<Elem>>; // [batch, heads, tokens, head_dim]
-@group(0) @binding(1) var<storage, read_write> k: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(2) var<storage, read_write> v: array<vec4<Elem>>; // [batch, heads, keys, head_dim]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [batch, tokens, heads, head_dim]
-// heads, tokens, keys, head_dim, causal (0 or 1); steps between batches, heads and tokens of q, k and v
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 14>;
-
 const QUADS = HEAD_DIM / 4u;
 const PART = (QUADS + 3u) / 4u; // of the groups of four dimensions: loops of more than forty turns are not unrolled
-const LOWEST = -1e30;
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let tokens = sizes[1];
-    let keys = sizes[2];
-    let causal = sizes[4] == 1u;
+    let tokens = parameters.tokens;
+    let keys = parameters.keys;
+    let causal = parameters.causal == 1u;
     let scale = inverseSqrt(f32(HEAD_DIM));
     let q0 = (group.x * THREADS + index) * ROWS;
-    let q_first = group.z * sizes[5] + group.y * sizes[6];
-    let k_first = group.z * sizes[8] + group.y * sizes[9];
-    let v_first = group.z * sizes[11] + group.y * sizes[12];
+    let q_first = group.z * parameters.q.batch + group.y * parameters.q.head;
+    let k_first = group.z * parameters.k.batch + group.y * parameters.k.head;
+    let v_first = group.z * parameters.v.batch + group.y * parameters.v.head;
 
     var query: array<vec4<f32>, ROWS * QUADS>;
     var sum: array<vec4<f32>, ROWS * QUADS>;
@@ -31,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var total: array<f32, ROWS>;
     for (var r = 0u; r < ROWS; r++) {
         for (var i = 0u; i < QUADS; i++) {
-            query[r * QUADS + i] = vec4<f32>(q[(q_first + min(q0 + r, tokens - 1u) * sizes[7]) / 4u + i]) * scale;
+            query[r * QUADS + i] = vec4<f32>(q[(q_first + min(q0 + r, tokens - 1u) * parameters.q.token) / 4u + i]) * scale;
         }
         highest[r] = LOWEST;
     }
@@ -39,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var key = 0u; key < end; key++) {
         // Chrome does not make an array zero again, in every turn of the loop, unless it is told to.
         var product = array<vec4<f32>, ROWS>();
-        let k_place = (k_first + key * sizes[10]) / 4u;
+        let k_place = (k_first + key * parameters.k.token) / 4u;
         compare(&product, &query, k_place, 0u);
         compare(&product, &query, k_place, PART);
         compare(&product, &query, k_place, 2u * PART);
@@ -54,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             highest[r] = high;
             total[r] = total[r] * shrink[r] + weight[r];
         }
-        let v_place = (v_first + key * sizes[13]) / 4u;
+        let v_place = (v_first + key * parameters.v.token) / 4u;
         collect(&sum, &shrink, &weight, v_place, 0u);
         collect(&sum, &shrink, &weight, v_place, PART);
         collect(&sum, &shrink, &weight, v_place, 2u * PART);
@@ -64,7 +56,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var r = 0u; r < ROWS; r++) {
         if q0 + r < tokens {
             for (var i = 0u; i < QUADS; i++) {
-                y[((group.z * tokens + q0 + r) * sizes[0] + group.y) * QUADS + i] = vec4<Elem>(sum[r * QUADS + i] / total[r]);
+                y[((group.z * tokens + q0 + r) * parameters.heads + group.y) * QUADS + i] = vec4<Elem>(sum[r * QUADS + i] / total[r]);
             }
         }
     }

@@ -21,15 +21,15 @@ var<workgroup> terms: u32;
 
 @compute @workgroup_size(THREADS_N, THREADS_M, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let channels_in = sizes[1];
-    let size = vec2<i32>(i32(sizes[3]), i32(sizes[2])); // width, height
-    let padding = vec2<i32>(i32(sizes[9]), i32(sizes[8])); // to the left, above
-    let line = stored(sizes[3]);
-    let plane = stored(sizes[2]) * line;
-    let channels_out = sizes[4];
-    let width_out = sizes[6];
-    let pixels = sizes[5] * width_out;
-    let columns = sizes[0] * pixels;
+    let channels_in = parameters.channels_in;
+    let size = vec2<i32>(i32(parameters.width), i32(parameters.height)); // width, height
+    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top)); // to the left, above
+    let line = stored(parameters.width);
+    let plane = stored(parameters.height) * line;
+    let channels_out = parameters.channels_out;
+    let width_out = parameters.width_out;
+    let pixels = parameters.height_out * width_out;
+    let columns = parameters.batch * pixels;
     if index == 0u {
         terms = channels_in * TAPS;
     }
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let n = n0 + index % TILE_N4 * 4u + j;
         let pixel = n % pixels;
         first[j] = n / pixels * channels_in * plane;
-        corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * sizes[7]) - padding;
+        corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * parameters.stride) - padding;
         if n >= columns {
             first[j] = 0u;
             corner[j] = vec2<i32>(-1048576); // outside of every picture

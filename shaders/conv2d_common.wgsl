@@ -3,13 +3,31 @@
 //
 // Constants: KERNEL; DOUBLED.
 
+struct Steps {
+    batch: u32,
+    row: u32, // between channels
+    column: u32, // between pixels
+}
+
+struct Parameters {
+    batch: u32,
+    channels_in: u32,
+    height: u32, // enlarged
+    width: u32,
+    channels_out: u32,
+    height_out: u32,
+    width_out: u32,
+    stride: u32,
+    padding_top: u32,
+    padding_left: u32,
+    addend: Steps,
+}
+
 @group(0) @binding(0) var<storage, read_write> x: array<Elem>; // [batch, channels_in, height, width]
 @group(0) @binding(1) var<storage, read_write> weight: array<Weights>; // [channels_out, channels_in, KERNEL, KERNEL]
 @group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [channels_out]
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>; // [batch, channels_out, height_out, width_out]
-// batch, channels_in, height and width (enlarged), channels_out, height_out, width_out, stride, padding above, padding to the
-// left; the addend's steps between pictures, channels and pixels
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 13>;
+@group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
 // Height or width of the input as it is stored.
 fn stored(size: u32) -> u32 {
@@ -18,6 +36,6 @@ fn stored(size: u32) -> u32 {
 
 // Writes a value, with the bias and what follows.
 fn finish(picture: u32, channel: u32, pixel: u32, value: f32) {
-    let more = added(picture * sizes[10] + channel * sizes[11] + pixel * sizes[12]);
-    y[(picture * sizes[4] + channel) * sizes[5] * sizes[6] + pixel] = Elem(value + f32(bias[channel]) + more);
+    let more = added(picture * parameters.addend.batch + channel * parameters.addend.row + pixel * parameters.addend.column);
+    y[(picture * parameters.channels_out + channel) * parameters.height_out * parameters.width_out + pixel] = Elem(value + f32(bias[channel]) + more);
 }

@@ -13,22 +13,22 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
 ) {
-    let size = vec2<i32>(i32(sizes[3]), i32(sizes[2])); // width, height
-    let padding = vec2<i32>(i32(sizes[9]), i32(sizes[8])); // to the left, above
-    let line = stored(sizes[3]);
-    let plane = stored(sizes[2]) * line;
-    let channels_out = sizes[4];
-    let width_out = sizes[6];
-    let pixels = sizes[5] * width_out;
-    let columns = sizes[0] * pixels;
-    let depth = sizes[1] * TAPS;
+    let size = vec2<i32>(i32(parameters.width), i32(parameters.height)); // width, height
+    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top)); // to the left, above
+    let line = stored(parameters.width);
+    let plane = stored(parameters.height) * line;
+    let channels_out = parameters.channels_out;
+    let width_out = parameters.width_out;
+    let pixels = parameters.height_out * width_out;
+    let columns = parameters.batch * pixels;
+    let depth = parameters.channels_in * TAPS;
     let m0 = group.y * TILE;
     let n0 = (group.z * 65535u + group.x) * TILE;
 
     // The pixel that this invocation loads: its place in the input before the kernel's offset.
     let n = n0 + index % TILE;
-    let first = n / pixels * sizes[1] * plane;
-    var corner = vec2<i32>(vec2<u32>(n % pixels % width_out, n % pixels / width_out) * sizes[7]) - padding;
+    let first = n / pixels * parameters.channels_in * plane;
+    var corner = vec2<i32>(vec2<u32>(n % pixels % width_out, n % pixels / width_out) * parameters.stride) - padding;
     if n >= columns {
         corner = vec2<i32>(-1048576); // outside of every picture
     }

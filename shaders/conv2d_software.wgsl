@@ -9,30 +9,30 @@ const SPAN = 3u * STRIDE + KERNEL; // pixels of an input row under four output p
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let channels_in = sizes[1];
-    let height = i32(sizes[2]);
-    let width = i32(sizes[3]);
-    let stored_height = i32(stored(sizes[2]));
-    let stored_width = i32(stored(sizes[3]));
-    let channels_out = sizes[4];
-    let height_out = sizes[5];
-    let width_out = sizes[6];
+    let channels_in = parameters.channels_in;
+    let height = i32(parameters.height);
+    let width = i32(parameters.width);
+    let stored_height = i32(stored(parameters.height));
+    let stored_width = i32(stored(parameters.width));
+    let channels_out = parameters.channels_out;
+    let height_out = parameters.height_out;
+    let width_out = parameters.width_out;
     let quads = (width_out + 3u) / 4u;
     // Where there are few pixels, invocations take further channels.
-    let across = min(THREADS, sizes[0] * height_out * quads);
+    let across = min(THREADS, parameters.batch * height_out * quads);
     let quad = (group.z * 65535u + group.x) * across + index % across;
     let column = quad % quads * 4u;
     let line = quad / quads % height_out;
     let picture = quad / quads / height_out;
     let m0 = (group.y * (THREADS / across) + index / across) * ROWS;
-    if picture >= sizes[0] || index >= THREADS / across * across || m0 >= channels_out {
+    if picture >= parameters.batch || index >= THREADS / across * across || m0 >= channels_out {
         return;
     }
-    let left = i32(column * STRIDE) - i32(sizes[9]);
+    let left = i32(column * STRIDE) - i32(parameters.padding_left);
     var sum: array<vec4<f32>, ROWS>;
     for (var channel = 0u; channel < channels_in; channel++) {
         for (var tap_y = 0u; tap_y < KERNEL; tap_y++) {
-            let in_y = i32(line * STRIDE + tap_y) - i32(sizes[8]);
+            let in_y = i32(line * STRIDE + tap_y) - i32(parameters.padding_top);
             let inside = in_y >= 0 && in_y < height;
             let row = (i32(picture * channels_in + channel) * stored_height + (clamp(in_y, 0, height - 1) >> DOUBLED)) * stored_width;
             var span: array<f32, SPAN>;

@@ -3,18 +3,23 @@
 //
 // Constants: THREADS.
 
+struct Parameters {
+    rows: u32,
+    width: u32, // a multiple of four
+    epsilon: f32,
+}
+
 @group(0) @binding(1) var<storage, read_write> gamma: array<vec4<Elem>>; // [width]
 @group(0) @binding(2) var<storage, read_write> beta: array<vec4<Elem>>; // [width]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, width]
-// rows, width (a multiple of four), epsilon as f32
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 3>;
+@group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let row = group.z * 65535u + group.x;
-    let quads = select(0u, sizes[1] / 4u, row < sizes[0]);
+    let quads = select(0u, parameters.width / 4u, row < parameters.rows);
     let first = row * quads;
-    let norm = statistics(first, quads, bitcast<f32>(sizes[2]), index); // mean, one over the deviation
+    let norm = statistics(first, quads, parameters.epsilon, index); // mean, one over the deviation
 
     for (var i = index; i < quads; i += THREADS) {
         let normed = (vec4<f32>(x[first + i]) - norm.x) * norm.y;

@@ -15,10 +15,10 @@ var<workgroup> terms: u32;
 
 @compute @workgroup_size(THREADS_N, THREADS_M, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let rows = sizes[0];
-    let columns4 = sizes[1] / 4u;
+    let rows = parameters.rows;
+    let columns4 = parameters.columns / 4u;
     if index == 0u {
-        terms = sizes[2];
+        terms = parameters.depth;
     }
     let depth = workgroupUniformLoad(&terms);
     let m0 = group.y * TILE_M;

@@ -1,41 +1,54 @@
 // What the forms of the product of matrices share: a matrix times each matrix of a batch, plus a bias, then the epilogue.
 //
-// Constants: BIAS_COLUMNS, 1 where every column has a bias, 0 where every row has; GATED of the epilogue.
+// Constants: LINEAR, 1 where every column has a bias, 0 where every row has; GATED of the epilogue.
+
+struct Steps {
+    batch: u32,
+    row: u32,
+    column: u32,
+}
+
+struct Parameters {
+    rows: u32,
+    columns: u32,
+    depth: u32,
+    addend: Steps,
+}
 
 @group(0) @binding(0) var<storage, read_write> a: array<vec4<Elem>>; // [rows, depth]
 @group(0) @binding(1) var<storage, read_write> b: array<vec4<Elem>>; // [batch, depth, columns]
 @group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [rows] or [columns]
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<Elem>>; // [batch, rows, columns, or half of them if GATED]
-// rows, columns of b, depth, the last two multiples of four; the addend's steps between matrices, rows and columns
-@group(0) @binding(4) var<storage, read_write> sizes: array<u32, 6>;
+@group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
 // Which group of four columns a tile has in a slot, from `first` on: where they are gated, every second `half` slots hold the
 // right halves of those before.
 fn column(first: u32, slot: u32, half: u32) -> u32 {
     if GATED == 1u {
-        return first + slot / (2u * half) * half + slot % half + slot / half % 2u * (sizes[1] / 8u);
+        return first + slot / (2u * half) * half + slot % half + slot / half % 2u * (parameters.columns / 8u);
     }
     return first + slot;
 }
 
 // Writes four columns of a row, with the bias and what follows.
 fn finish(matrix: u32, row: u32, quad: u32, value: vec4<f32>, gate_value: vec4<f32>) {
-    let width4 = sizes[1] / 4u / (1u + GATED); // of the output
-    if row >= sizes[0] || quad >= width4 {
+    let width4 = parameters.columns / 4u / (1u + GATED); // of the output
+    if row >= parameters.rows || quad >= width4 {
         return;
     }
     var result = value + shift(row, quad * 4u);
     if GATED == 1u {
         result *= gate(gate_value + shift(row, (quad + width4) * 4u));
     }
-    let at = matrix * sizes[3] + row * sizes[4] + quad * 4u * sizes[5];
-    result += vec4<f32>(added(at), added(at + sizes[5]), added(at + 2u * sizes[5]), added(at + 3u * sizes[5]));
-    c[(matrix * sizes[0] + row) * width4 + quad] = vec4<Elem>(result);
+    let step = parameters.addend.column;
+    let at = matrix * parameters.addend.batch + row * parameters.addend.row + quad * 4u * step;
+    result += vec4<f32>(added(at), added(at + step), added(at + 2u * step), added(at + 3u * step));
+    c[(matrix * parameters.rows + row) * width4 + quad] = vec4<Elem>(result);
 }
 
 // The bias of a row, or of four columns.
 fn shift(row: u32, column: u32) -> vec4<f32> {
-    if BIAS_COLUMNS == 1u {
+    if LINEAR == 1u {
         return vec4<f32>(vec4<Elem>(bias[column], bias[column + 1u], bias[column + 2u], bias[column + 3u]));
     }
     return vec4<f32>(f32(bias[row]));

@@ -9,9 +9,9 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
 ) {
-    let rows = sizes[0];
-    let columns4 = sizes[1] / 4u;
-    let depth = sizes[2];
+    let rows = parameters.rows;
+    let columns4 = parameters.columns / 4u;
+    let depth = parameters.depth;
     let m0 = group.y * TILE;
     let n0 = group.x * TILE / 4u / (1u + GATED);
 

@@ -5,12 +5,12 @@
 
 @compute @workgroup_size(THREADS, 1, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let rows = sizes[0];
-    let columns4 = sizes[1] / 4u;
-    let depth4 = sizes[2] / 4u;
+    let rows = parameters.rows;
+    let columns4 = parameters.columns / 4u;
+    let depth4 = parameters.depth / 4u;
     let m0 = group.y * ROWS;
     let n0 = (group.x * THREADS + index) * QUADS;
-    let first = group.z * sizes[2] * columns4;
+    let first = group.z * parameters.depth * columns4;
     if n0 >= columns4 {
         return;
     }

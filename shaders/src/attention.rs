@@ -1,66 +1,131 @@
-//! The variants of attention.
+//! Attention.
 
-use crate::{Constant, Epilogue, Needs, Stage};
+use crate::parameters::layout;
+use crate::{MatrixUnits, Needs, Program};
 
-/// The widest head of any stage.
-pub const WIDEST_HEAD: usize = 512;
+/// The names of the tensors of the first three bindings.
+pub const INPUTS: [&str; 3] = ["q", "k", "v"];
 
-/// For adapters with workgroup memory, `attention.wgsl`; for heads up to `HEAD_DIM` wide, the narrowest first.
-pub const TILED: Stage = Stage {
-    name: "attention",
-    files: &[include_str!("../attention.wgsl")],
-    inputs: ["q", "k", "v"],
-    variants: &[&tiled(64), &tiled(128), &tiled(192), &tiled(WIDEST_HEAD as u32)],
-    epilogues: &[Epilogue::Plain],
-    needs: Needs::Nothing,
-};
-
-/// For adapters that multiply matrices of 8 x 8, `attention_matrix.wgsl`; for heads up to `HEAD_DIM` wide, the narrowest first.
-pub const MATRIX_8: Stage = matrix("attention_matrix_8", &[crate::MATRIX_8, MATRIX]);
-
-/// For adapters that multiply matrices of 16 x 16, `attention_matrix.wgsl`.
-pub const MATRIX_16: Stage = matrix("attention_matrix_16", &[crate::MATRIX_16, MATRIX]);
-
-/// For adapters that are a CPU, `attention_software.wgsl`; for heads `HEAD_DIM` wide. More rows at once are faster as long
-/// as the compiler unrolls the loops over them, which Mesa does up to forty turns.
-pub const SOFTWARE: Stage = Stage {
-    name: "attention_software",
-    files: &[include_str!("../attention_software.wgsl")],
-    inputs: ["q", "k", "v"],
-    variants: &[
-        &software(4, 4),
-        &software(8, 4),
-        &software(16, 4),
-        &software(24, 6),
-        &software(32, 6),
-        &software(40, 6),
-        &software(64, 6),
-        &software(80, 6),
-        &software(160, 4),
-        &software(512, 1),
-    ],
-    epilogues: &[Epilogue::Plain],
-    needs: Needs::Nothing,
-};
-
-const fn tiled(head_dim: u32) -> [Constant; 2] {
-    [("HEAD_DIM", head_dim), ("TILE_Q", 32)]
-}
-
-const TILE: Constant = ("TILE", 32);
-const MATRIX: &str = include_str!("../attention_matrix.wgsl");
-
-const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
-    Stage {
-        name,
-        files,
-        inputs: ["q", "k", "v"],
-        variants: &[&[("HEAD_DIM", 64), TILE], &[("HEAD_DIM", 96), TILE], &[("HEAD_DIM", 160), TILE]],
-        epilogues: &[Epilogue::Plain],
-        needs: Needs::MatrixUnits,
+layout! {
+    /// Distances in a tensor of heads `[batch, heads, tokens, head_dim]`, in elements, multiples of four.
+    Heads {
+        /// Between batches.
+        batch: u32,
+        /// Between heads.
+        head: u32,
+        /// Between tokens.
+        token: u32,
     }
 }
 
-const fn software(head_dim: u32, rows: u32) -> [Constant; 3] {
-    [("HEAD_DIM", head_dim), ("ROWS", rows), ("THREADS", 8)]
+layout! {
+    /// Parameters of every form.
+    Parameters {
+        /// Heads of a batch.
+        heads: u32,
+        /// Queries of a head.
+        tokens: u32,
+        /// Keys of a head.
+        keys: u32,
+        /// Width of a head, a multiple of four.
+        head_dim: u32,
+        /// 1 where a query sees the keys up to its own position only, else 0.
+        causal: u32,
+        /// Steps of the queries.
+        q: Heads,
+        /// Steps of the keys.
+        k: Heads,
+        /// Steps of the values.
+        v: Heads,
+    }
+}
+
+/// The widest head of any form.
+pub const WIDEST_HEAD: usize = 512;
+
+/// A variant of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stage {
+    form: Form,
+    /// The width of heads that there is room for.
+    head_dim: u32,
+}
+
+/// Where attention is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    /// In registers, on tiles in workgroup memory: `attention.wgsl`.
+    Tiled,
+    /// On matrix units: `attention_matrix.wgsl`.
+    Matrix(MatrixUnits),
+    /// In registers alone, for adapters that are a CPU: `attention_software.wgsl`, with so many queries of an invocation.
+    Software { rows: u32 },
+}
+
+const TILED_HEADS: [u32; 4] = [64, 128, 192, WIDEST_HEAD as u32];
+const MATRIX_HEADS: [u32; 3] = [64, 96, 160];
+/// Width of heads and queries of an invocation. More queries at once are faster as long as the compiler unrolls the loops over
+/// them, which Mesa does up to forty turns.
+const SOFTWARE_HEADS: [(u32, u32); 10] =
+    [(4, 4), (8, 4), (16, 4), (24, 6), (32, 6), (40, 6), (64, 6), (80, 6), (160, 4), (512, 1)];
+/// Queries of a workgroup.
+const TILE: u32 = 32;
+const SOFTWARE_THREADS: u32 = 8;
+
+impl Stage {
+    /// For heads of this width, at most [`WIDEST_HEAD`].
+    pub fn tiled(head_dim: usize) -> Option<Self> {
+        narrowest(&TILED_HEADS, head_dim).map(|head_dim| Self { form: Form::Tiled, head_dim })
+    }
+
+    /// For heads of this width, where the sums of a workgroup fit its registers.
+    pub fn matrix(units: MatrixUnits, head_dim: usize) -> Option<Self> {
+        narrowest(&MATRIX_HEADS, head_dim).map(|head_dim| Self { form: Form::Matrix(units), head_dim })
+    }
+
+    /// For heads of this width, where a model has such.
+    pub fn software(head_dim: usize) -> Option<Self> {
+        let &(head_dim, rows) = SOFTWARE_HEADS.iter().find(|(width, _)| *width as usize == head_dim)?;
+        Some(Self { form: Form::Software { rows }, head_dim })
+    }
+
+    /// All variants.
+    pub fn all() -> Vec<Self> {
+        let mut stages = Vec::from(TILED_HEADS.map(|head_dim| Self { form: Form::Tiled, head_dim }));
+        for units in MatrixUnits::ALL {
+            stages.extend(MATRIX_HEADS.map(|head_dim| Self { form: Form::Matrix(units), head_dim }));
+        }
+        stages.extend(SOFTWARE_HEADS.map(|(head_dim, rows)| Self { form: Form::Software { rows }, head_dim }));
+        stages
+    }
+
+    /// Queries of a workgroup.
+    pub fn queries(self) -> usize {
+        match self.form {
+            Form::Tiled | Form::Matrix(_) => TILE as usize,
+            Form::Software { rows } => (rows * SOFTWARE_THREADS) as usize,
+        }
+    }
+
+    pub(crate) fn program(self) -> Program {
+        const COMMON: &str = include_str!("../attention_common.wgsl");
+        let program = match self.form {
+            Form::Tiled => {
+                Program::new("attention", &[COMMON, include_str!("../attention.wgsl")]).with(&[("TILE_Q", TILE)])
+            }
+            Form::Matrix(units) => {
+                let files = [COMMON, units.file(), include_str!("../attention_matrix.wgsl")];
+                Program::new("attention_matrix", &files).with(&[("TILE", TILE)]).needing(Needs::MatrixUnits)
+            }
+            Form::Software { rows } => {
+                Program::new("attention_software", &[COMMON, include_str!("../attention_software.wgsl")])
+                    .with(&[("ROWS", rows), ("THREADS", SOFTWARE_THREADS)])
+            }
+        };
+        program.with(&[("HEAD_DIM", self.head_dim)])
+    }
+}
+
+fn narrowest(widths: &[u32], head_dim: usize) -> Option<u32> {
+    widths.iter().copied().find(|&width| width as usize >= head_dim)
 }

@@ -1,17 +1,58 @@
-//! The variants of group normalisation.
+//! Group normalisation.
 
-use crate::{Constant, Epilogue, Needs, Stage};
+use crate::Program;
+use crate::parameters::layout;
 
-/// `group_norm.wgsl`, without and with an activation, for graphics cards and then for adapters that are a CPU.
-pub const STAGE: Stage = Stage {
-    name: "group_norm",
-    files: &[include_str!("../norm_common.wgsl"), include_str!("../group_norm.wgsl")],
-    inputs: ["x", "gamma", "beta"],
-    variants: &[&variant(0, 256), &variant(1, 256), &variant(0, 16), &variant(1, 16)],
-    epilogues: &[Epilogue::Plain],
-    needs: Needs::Nothing,
-};
+/// The names of the tensors of the first three bindings.
+pub const INPUTS: [&str; 3] = ["x", "gamma", "beta"];
 
-const fn variant(silu: u32, threads: u32) -> [Constant; 2] {
-    [("SILU", silu), ("THREADS", threads)]
+layout! {
+    /// Parameters of every variant.
+    Parameters {
+        /// Groups of the whole batch.
+        rows: u32,
+        /// Groups of an image.
+        groups: u32,
+        /// Channels of a group.
+        channels: u32,
+        /// Pixels of a channel, a multiple of four.
+        pixels: u32,
+        /// Added to the variance.
+        epsilon: f32,
+    }
+}
+
+/// A variant of `group_norm.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stage {
+    /// Whether x * sigmoid(x) follows.
+    pub silu: bool,
+    /// Invocations of a workgroup.
+    pub threads: Threads,
+}
+
+/// Invocations that share a group of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Threads {
+    /// 256, for graphics cards.
+    Many,
+    /// 16, for adapters that are a CPU.
+    Few,
+}
+
+impl Stage {
+    /// All variants.
+    pub fn all() -> Vec<Self> {
+        let silu = |threads| [false, true].map(|silu| Self { silu, threads });
+        [silu(Threads::Many), silu(Threads::Few)].concat()
+    }
+
+    pub(crate) fn program(self) -> Program {
+        let files = [include_str!("../norm_common.wgsl"), include_str!("../group_norm.wgsl")];
+        let threads = match self.threads {
+            Threads::Many => 256,
+            Threads::Few => 16,
+        };
+        Program::new("group_norm", &files).with(&[("SILU", u32::from(self.silu)), ("THREADS", threads)])
+    }
 }

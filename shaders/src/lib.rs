@@ -1,7 +1,7 @@
-//! WGSL compute stages of pyrograph, plain WGSL that editors and naga accept. A stage is one file; what varies stands in
-//! front: the scalar type, constants such as tile sizes, what the forms of an operation share, and what follows the result.
+//! WGSL compute stages of pyrograph, plain WGSL that editors and naga accept. A stage is one file. In front of it stand the
+//! scalar type, constants such as tile sizes, the files that the forms of an operation share, and an epilogue.
 //!
-//! Only what is listed here is ever put together, and a test translates every combination with naga for Vulkan, Metal and
+//! Every variant that can be built is listed by [`Stage::all`], and a test translates all of them with naga for Vulkan, Metal and
 //! DirectX 12.
 
 pub mod attention;
@@ -9,26 +9,104 @@ pub mod conv2d;
 pub mod group_norm;
 pub mod layer_norm;
 pub mod matmul;
+mod matrix_units;
+mod parameters;
+mod program;
+mod tiles;
 
-/// All of them.
-pub const STAGES: &[Stage] = &[
-    attention::TILED,
-    attention::MATRIX_8,
-    attention::MATRIX_16,
-    attention::SOFTWARE,
-    conv2d::TILED,
-    conv2d::MATRIX_8,
-    conv2d::MATRIX_16,
-    conv2d::SOFTWARE,
-    matmul::TILED,
-    matmul::MATRIX_8,
-    matmul::MATRIX_16,
-    matmul::SOFTWARE,
-    group_norm::STAGE,
-    layer_norm::STAGE,
-];
+pub use matrix_units::MatrixUnits;
+pub use parameters::{Field, Layout, Steps};
+use program::Program;
+pub use tiles::Tiles;
 
-/// The type of what a stage reads and writes. All stages accumulate in float32.
+/// Name and value of a constant.
+pub type Constant = (&'static str, u32);
+
+/// A compute stage with a value for every constant. Its text follows from the type of its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Attention.
+    Attention(attention::Stage),
+    /// The convolution.
+    Conv2d(conv2d::Stage),
+    /// Group normalisation.
+    GroupNorm(group_norm::Stage),
+    /// Layer normalisation.
+    LayerNorm(layer_norm::Stage),
+    /// The product of matrices.
+    Matmul(matmul::Stage),
+}
+
+impl Stage {
+    /// All stages.
+    pub fn all() -> Vec<Self> {
+        let attention = attention::Stage::all().into_iter().map(Self::Attention);
+        let conv2d = conv2d::Stage::all().into_iter().map(Self::Conv2d);
+        let group_norm = group_norm::Stage::all().into_iter().map(Self::GroupNorm);
+        let layer_norm = layer_norm::Stage::all().into_iter().map(Self::LayerNorm);
+        let matmul = matmul::Stage::all().into_iter().map(Self::Matmul);
+        attention.chain(conv2d).chain(group_norm).chain(layer_norm).chain(matmul).collect()
+    }
+
+    /// The name of its file, without the extension.
+    pub fn name(self) -> &'static str {
+        self.program().name
+    }
+
+    /// The constants in front of it.
+    pub fn constants(self) -> Vec<Constant> {
+        self.program().constants
+    }
+
+    /// The code that its results go through.
+    pub fn epilogue(self) -> Epilogue {
+        self.program().epilogue
+    }
+
+    /// The features of a device that it needs.
+    pub fn needs(self) -> Needs {
+        self.program().needs
+    }
+
+    /// The whole text for tensors of `scalar`.
+    pub fn source(self, scalar: Scalar) -> String {
+        self.program().source(scalar)
+    }
+
+    /// The names of the tensors of the first three bindings.
+    pub fn inputs(self) -> [&'static str; 3] {
+        match self {
+            Self::Attention(_) => attention::INPUTS,
+            Self::Conv2d(_) => conv2d::INPUTS,
+            Self::GroupNorm(_) => group_norm::INPUTS,
+            Self::LayerNorm(_) => layer_norm::INPUTS,
+            Self::Matmul(_) => matmul::INPUTS,
+        }
+    }
+
+    /// The members of its struct `Parameters`, binding 4.
+    pub fn parameters(self) -> &'static [Field] {
+        match self {
+            Self::Attention(_) => attention::Parameters::FIELDS,
+            Self::Conv2d(_) => conv2d::Parameters::FIELDS,
+            Self::GroupNorm(_) => group_norm::Parameters::FIELDS,
+            Self::LayerNorm(_) => layer_norm::Parameters::FIELDS,
+            Self::Matmul(_) => matmul::Parameters::FIELDS,
+        }
+    }
+
+    fn program(self) -> Program {
+        match self {
+            Self::Attention(stage) => stage.program(),
+            Self::Conv2d(stage) => stage.program(),
+            Self::GroupNorm(stage) => stage.program(),
+            Self::LayerNorm(stage) => stage.program(),
+            Self::Matmul(stage) => stage.program(),
+        }
+    }
+}
+
+/// The type of the tensors of a stage. All stages accumulate in float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// 32 bits.
@@ -49,7 +127,7 @@ impl Scalar {
     }
 }
 
-/// What follows the result of a stage.
+/// The code that the results of a stage go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Epilogue {
     /// Nothing.
@@ -70,12 +148,12 @@ impl Epilogue {
     }
 }
 
-/// What a device must be able to do for a stage, beside WebGPU's minimum.
+/// Features of a device that a stage needs, beside WebGPU's minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Needs {
     /// Nothing.
     Nothing,
-    /// Units that multiply small matrices: wgpu's feature `wgpu_cooperative_matrix`.
+    /// [`MatrixUnits`]: wgpu's feature `wgpu_cooperative_matrix`.
     MatrixUnits,
 }
 
@@ -87,54 +165,5 @@ impl Needs {
             Self::Nothing => "",
             Self::MatrixUnits => "enable wgpu_cooperative_matrix;\ndiagnostic(off, derivative_uniformity);\n",
         }
-    }
-}
-
-/// For stages that multiply matrices of 8 x 8.
-const MATRIX_8: &str = include_str!("../matrix_8.wgsl");
-/// For stages that multiply matrices of 16 x 16.
-const MATRIX_16: &str = include_str!("../matrix_16.wgsl");
-/// For stages that make blocks of a product of them.
-const MATRIX_COMMON: &str = include_str!("../matrix_common.wgsl");
-
-/// Name and value of a constant.
-pub type Constant = (&'static str, u32);
-
-/// The value of a constant, 0 where it is not listed.
-pub fn value(constants: &[Constant], name: &str) -> usize {
-    constants.iter().find(|(listed, _)| *listed == name).map_or(0, |(_, value)| *value as usize)
-}
-
-/// Tiles of a product of matrices in workgroup memory: `TILE_M` rows x `TILE_N` columns of a workgroup, `TILE_K` terms at a
-/// time, and `THREADS_M` x `THREADS_N` invocations of eight rows x eight columns, or of four x eight in the smallest. The largest
-/// first: they load least, the smaller ones keep more of an adapter busy where the product is small.
-const TILES: [[Constant; 5]; 3] = [tile([128, 128, 8, 16, 16]), tile([64, 64, 16, 8, 8]), tile([32, 32, 16, 8, 4])];
-
-const fn tile([m, n, k, threads_m, threads_n]: [u32; 5]) -> [Constant; 5] {
-    [("TILE_M", m), ("TILE_N", n), ("TILE_K", k), ("THREADS_M", threads_m), ("THREADS_N", threads_n)]
-}
-
-/// A compute stage.
-#[derive(Clone, Copy, Debug)]
-pub struct Stage {
-    /// The file's name without its extension.
-    pub name: &'static str,
-    /// The file, behind what it shares with others.
-    pub files: &'static [&'static str],
-    /// What the tensors of the first three bindings are called.
-    pub inputs: [&'static str; 3],
-    /// The constants it may be compiled with.
-    pub variants: &'static [&'static [Constant]],
-    /// What may follow.
-    pub epilogues: &'static [Epilogue],
-    /// What it needs.
-    pub needs: Needs,
-}
-
-impl Stage {
-    /// The whole text: the stage for tensors of `scalar` with these constants.
-    pub fn source(&self, scalar: Scalar, constants: &[Constant], epilogue: Epilogue) -> String {
-        let constants: String = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
-        [self.needs.prelude(), scalar.prelude()].concat() + &constants + epilogue.prelude() + &self.files.concat()
     }
 }

@@ -1,49 +1,97 @@
-//! The variants of the product of matrices.
+//! The product of matrices.
 
-use crate::{Constant, Epilogue, Needs, Stage};
+use crate::parameters::layout;
+use crate::{Epilogue, MatrixUnits, Program, Steps, Tiles};
 
-const COMMON: &str = include_str!("../matmul_common.wgsl");
-const EPILOGUES: &[Epilogue] = &[Epilogue::Plain, Epilogue::Add, Epilogue::Geglu];
+/// The names of the tensors of the first three bindings.
+pub const INPUTS: [&str; 3] = ["a", "b", "bias"];
 
-/// For adapters with workgroup memory, `matmul.wgsl`; the largest tiles first.
-pub const TILED: Stage = Stage {
-    name: "matmul",
-    files: &[COMMON, include_str!("../matmul.wgsl")],
-    inputs: ["a", "b", "bias"],
-    variants: &[&tiled(0, 0), &tiled(0, 1), &tiled(0, 2), &tiled(1, 0), &tiled(1, 1), &tiled(1, 2)],
-    epilogues: EPILOGUES,
-    needs: Needs::Nothing,
-};
-
-/// For adapters that multiply matrices of 8 x 8, `matmul_matrix.wgsl`.
-pub const MATRIX_8: Stage = matrix("matmul_matrix_8", &[COMMON, crate::MATRIX_8, crate::MATRIX_COMMON, MATRIX]);
-
-/// For adapters that multiply matrices of 16 x 16, `matmul_matrix.wgsl`.
-pub const MATRIX_16: Stage = matrix("matmul_matrix_16", &[COMMON, crate::MATRIX_16, crate::MATRIX_COMMON, MATRIX]);
-
-/// For adapters that are a CPU, `matmul_software.wgsl`.
-pub const SOFTWARE: Stage = Stage {
-    name: "matmul_software",
-    files: &[COMMON, include_str!("../matmul_software.wgsl")],
-    inputs: ["a", "b", "bias"],
-    variants: &[&software(0), &software(1)],
-    epilogues: &[Epilogue::Plain],
-    needs: Needs::Nothing,
-};
-
-const fn tiled(bias_columns: u32, tile: usize) -> [Constant; 6] {
-    let [m, n, k, threads_m, threads_n] = crate::TILES[tile];
-    [("BIAS_COLUMNS", bias_columns), m, n, k, threads_m, threads_n]
+layout! {
+    /// Parameters of every form.
+    Parameters {
+        /// Rows of `a`.
+        rows: u32,
+        /// Columns of `b`, a multiple of four.
+        columns: u32,
+        /// Terms of a sum, a multiple of four.
+        depth: u32,
+        /// Steps of the addend.
+        addend: Steps,
+    }
 }
 
-const TILE: Constant = ("TILE", 64);
-const MATRIX: &str = include_str!("../matmul_matrix.wgsl");
-
-const fn matrix(name: &'static str, files: &'static [&'static str]) -> Stage {
-    let variants: &[&[Constant]] = &[&[("BIAS_COLUMNS", 0), TILE], &[("BIAS_COLUMNS", 1), TILE]];
-    Stage { name, files, inputs: ["a", "b", "bias"], variants, epilogues: EPILOGUES, needs: Needs::MatrixUnits }
+/// A variant of the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stage {
+    form: Form,
+    layer: Layer,
+    epilogue: Epilogue,
 }
 
-const fn software(bias_columns: u32) -> [Constant; 4] {
-    [("BIAS_COLUMNS", bias_columns), ("ROWS", 8), ("QUADS", 2), ("THREADS", 8)]
+/// Where the product is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// In registers, on tiles in workgroup memory: `matmul.wgsl`.
+    Tiled(Tiles),
+    /// On matrix units: `matmul_matrix.wgsl`.
+    Matrix(MatrixUnits),
+    /// In registers alone, for adapters that are a CPU: `matmul_software.wgsl`. Nothing may follow.
+    Software,
+}
+
+/// The layer that the product computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// A convolution of single pixels: every row has a bias.
+    Pointwise,
+    /// A linear layer: every column has a bias.
+    Linear,
+}
+
+const SOFTWARE_ROWS: u32 = 8;
+const SOFTWARE_QUADS: u32 = 2;
+const SOFTWARE_THREADS: u32 = 8;
+
+impl Stage {
+    /// The variant, if there is one.
+    pub fn new(form: Form, layer: Layer, epilogue: Epilogue) -> Option<Self> {
+        let exists = form != Form::Software || epilogue == Epilogue::Plain;
+        exists.then_some(Self { form, layer, epilogue })
+    }
+
+    /// All variants.
+    pub fn all() -> Vec<Self> {
+        let tiled = Tiles::ALL.map(Form::Tiled).into_iter();
+        let forms = tiled.chain(MatrixUnits::ALL.map(Form::Matrix)).chain([Form::Software]);
+        let mut stages = Vec::new();
+        for form in forms {
+            for layer in [Layer::Pointwise, Layer::Linear] {
+                let epilogues = [Epilogue::Plain, Epilogue::Add, Epilogue::Geglu].into_iter();
+                stages.extend(epilogues.filter_map(|epilogue| Self::new(form, layer, epilogue)));
+            }
+        }
+        stages
+    }
+
+    /// Rows and columns of a workgroup.
+    pub fn tile(self) -> [usize; 2] {
+        match self.form {
+            Form::Tiled(tiles) => [tiles.side(); 2],
+            Form::Matrix(_) => [MatrixUnits::SIDE; 2],
+            Form::Software => [SOFTWARE_ROWS as usize, (4 * SOFTWARE_QUADS * SOFTWARE_THREADS) as usize],
+        }
+    }
+
+    pub(crate) fn program(self) -> Program {
+        const COMMON: &str = include_str!("../matmul_common.wgsl");
+        let program = match self.form {
+            Form::Tiled(tiles) => {
+                Program::new("matmul", &[COMMON, include_str!("../matmul.wgsl")]).with(&tiles.constants())
+            }
+            Form::Matrix(units) => Program::on(units, "matmul_matrix", COMMON, include_str!("../matmul_matrix.wgsl")),
+            Form::Software => Program::new("matmul_software", &[COMMON, include_str!("../matmul_software.wgsl")])
+                .with(&[("ROWS", SOFTWARE_ROWS), ("QUADS", SOFTWARE_QUADS), ("THREADS", SOFTWARE_THREADS)]),
+        };
+        program.with(&[("LINEAR", u32::from(self.layer == Layer::Linear))]).followed_by(self.epilogue)
+    }
 }

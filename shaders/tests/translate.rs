@@ -2,8 +2,8 @@
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{Module, front::wgsl};
-use pyrograph_shaders::{Needs, STAGES, Scalar, Stage};
+use naga::{GlobalVariable, Handle, Module, Type, TypeInner, front::wgsl};
+use pyrograph_shaders::{Field, Needs, Scalar, Stage};
 
 fn check(name: &str, source: &str, needs: Needs) {
     let module = wgsl::parse_str(source).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
@@ -43,42 +43,60 @@ fn directx(name: &str, module: &Module, info: &ModuleInfo) {
         .unwrap_or_else(|error| panic!("{name} as HLSL: {error}"));
 }
 
-/// All texts of a stage, each with a name.
-fn sources(stage: &Stage) -> Vec<(String, String)> {
-    let mut sources = Vec::new();
-    for constants in stage.variants {
-        for &epilogue in stage.epilogues {
-            for scalar in Scalar::ALL {
-                let name = format!("{} {scalar:?} {epilogue:?} {constants:?}", stage.name);
-                sources.push((name, stage.source(scalar, constants, epilogue)));
-            }
-        }
-    }
-    assert!(!sources.is_empty(), "{} has variants", stage.name);
-    sources
+/// Every stage for both types of tensors, with a name and its text.
+fn stages() -> Vec<(Stage, String, String)> {
+    let stages = Stage::all().into_iter().flat_map(|stage| Scalar::ALL.map(|scalar| (stage, scalar)));
+    stages.map(|(stage, scalar)| (stage, format!("{stage:?} {scalar:?}"), stage.source(scalar))).collect()
 }
 
 #[test]
 fn every_stage_is_valid_everywhere() {
-    for stage in STAGES {
-        for (name, source) in sources(stage) {
-            check(&name, &source, stage.needs);
-        }
+    for (stage, name, source) in stages() {
+        check(&name, &source, stage.needs());
     }
+}
+
+/// The variable of a binding.
+fn bound(module: &Module, number: u32) -> Option<&GlobalVariable> {
+    let mut variables = module.global_variables.iter().map(|(_, variable)| variable);
+    variables.find(|variable| variable.binding.is_some_and(|at| at.binding == number))
 }
 
 /// The messages about mixed types use these names.
 #[test]
 fn every_stage_names_its_inputs() {
-    for stage in STAGES {
-        for (name, source) in sources(stage) {
-            let module = wgsl::parse_str(&source).expect("the test above has parsed it");
-            let bound = |number| {
-                let mut variables = module.global_variables.iter().map(|(_, variable)| variable);
-                let found = variables.find(|variable| variable.binding.is_some_and(|at| at.binding == number));
-                found.and_then(|variable| variable.name.clone()).unwrap_or_default()
-            };
-            assert_eq!([0, 1, 2].map(bound), stage.inputs, "{name}");
+    for (stage, name, source) in stages() {
+        let module = wgsl::parse_str(&source).expect("the test above has parsed it");
+        let names = [0, 1, 2].map(|number| bound(&module, number).and_then(|variable| variable.name.clone()));
+        assert_eq!(names, stage.inputs().map(|input| Some(input.to_owned())), "{name}");
+    }
+}
+
+#[test]
+fn every_stage_has_the_parameters_of_its_struct_in_rust() {
+    for (stage, name, source) in stages() {
+        let module = wgsl::parse_str(&source).expect("the test above has parsed it");
+        let parameters = bound(&module, 4).unwrap_or_else(|| panic!("{name} has parameters"));
+        compare(&module, parameters.ty, stage.parameters(), &name);
+    }
+}
+
+/// Names, types and places of the members of a struct, and of those inside.
+fn compare(module: &Module, found: Handle<Type>, expected: &[Field], name: &str) {
+    let TypeInner::Struct { members, .. } = &module.types[found].inner else { panic!("{name} has a struct") };
+    assert_eq!(members.len(), expected.len(), "{name}: members");
+    for (member, field) in members.iter().zip(expected) {
+        assert_eq!(member.name.as_deref(), Some(field.name), "{name}");
+        assert_eq!(member.offset as usize, field.offset, "{name}: {}", field.name);
+        let inner = &module.types[member.ty];
+        let type_name = match inner.inner {
+            TypeInner::Scalar(naga::Scalar::U32) => Some("u32"),
+            TypeInner::Scalar(naga::Scalar::F32) => Some("f32"),
+            _ => inner.name.as_deref(),
+        };
+        assert_eq!(type_name, Some(field.type_name), "{name}: {}", field.name);
+        if !field.fields.is_empty() {
+            compare(module, member.ty, field.fields, name);
         }
     }
 }
@@ -86,21 +104,19 @@ fn every_stage_names_its_inputs() {
 /// What WebGPU guarantees on every device.
 #[test]
 fn every_stage_keeps_within_the_default_limits() {
-    for stage in STAGES {
-        for (name, source) in sources(stage) {
-            let module = wgsl::parse_str(&source).expect("the test above has parsed it");
-            let mut layouter = naga::proc::Layouter::default();
-            layouter.update(module.to_ctx()).expect("valid types have a layout");
-            let bytes = |space: naga::AddressSpace| {
-                let variables = module.global_variables.iter().filter(move |(_, variable)| variable.space == space);
-                variables.map(|(_, variable)| layouter[variable.ty].size).sum::<u32>()
-            };
-            assert!(bytes(naga::AddressSpace::WorkGroup) <= 16_384, "{name}: workgroup memory");
-            let [entry] = module.entry_points.as_slice() else { panic!("{name} has one entry point") };
-            assert_eq!(entry.name, "main", "{name}");
-            assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{name}: invocations");
-            let bindings = module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()).count();
-            assert!(bindings <= 8, "{name}: storage buffers");
-        }
+    for (_, name, source) in stages() {
+        let module = wgsl::parse_str(&source).expect("the test above has parsed it");
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).expect("valid types have a layout");
+        let bytes = |space: naga::AddressSpace| {
+            let variables = module.global_variables.iter().filter(move |(_, variable)| variable.space == space);
+            variables.map(|(_, variable)| layouter[variable.ty].size).sum::<u32>()
+        };
+        assert!(bytes(naga::AddressSpace::WorkGroup) <= 16_384, "{name}: workgroup memory");
+        let [entry] = module.entry_points.as_slice() else { panic!("{name} has one entry point") };
+        assert_eq!(entry.name, "main", "{name}");
+        assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{name}: invocations");
+        let bindings = module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()).count();
+        assert!(bindings <= 8, "{name}: storage buffers");
     }
 }

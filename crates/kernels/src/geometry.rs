@@ -39,6 +39,12 @@ impl Geometry {
         Some(Self { batch, channels_in, channels_out, size_in, size_out, kernel, stride, padding })
     }
 
+    /// `[batch, channels_out, height_out, width_out]`.
+    pub(crate) fn shape_out(&self) -> [usize; 4] {
+        let [height, width] = self.size_out;
+        [self.batch, self.channels_out, height, width]
+    }
+
     /// Pixels of one channel of the input.
     pub(crate) fn area_in(&self) -> usize {
         self.size_in[0] * self.size_in[1]
@@ -49,7 +55,7 @@ impl Geometry {
         self.size_out[0] * self.size_out[1]
     }
 
-    /// One channel of one picture of the input.
+    /// One channel of one image of the input.
     pub(crate) fn plane<'a>(&self, x: &'a [f32], image: usize, channel: usize) -> &'a [f32] {
         &x[(image * self.channels_in + channel) * self.area_in()..][..self.area_in()]
     }

@@ -6,18 +6,19 @@ use burn::tensor::wgpu::wgpu;
 use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::CubeDevice;
 use cubecl::wgpu::{WgpuDevice, WgpuDeviceKind};
-use pyrograph_shaders::{Constant, Scalar, Stage, value};
+pub use pyrograph_shaders::MatrixUnits;
+use pyrograph_shaders::Tiles;
 
-/// What an adapter of wgpu can do beyond what burn asks it. The operations choose their shaders by it.
+/// The capabilities of an adapter of wgpu that the operations choose their shaders by, beyond those that burn knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdapterCapabilities {
-    /// It is a CPU in truth, such as lavapipe or WARP.
+    /// The adapter is a CPU, such as lavapipe or WARP.
     pub software: bool,
-    /// Its units that multiply matrices, if float32 may be their input.
+    /// Its matrix units for float32.
     pub matrix_f32: Option<MatrixUnits>,
-    /// Its units that multiply matrices, if float16 may be their input, and float32 their sum.
+    /// Its matrix units for float16, with sums in float32.
     pub matrix_f16: Option<MatrixUnits>,
-    /// How many workgroups keep all of it busy; where there would be fewer, their tiles are made smaller.
+    /// The number of workgroups that keeps all of it busy; where there would be fewer, smaller tiles are chosen.
     pub workgroups: usize,
 }
 
@@ -27,16 +28,7 @@ impl Default for AdapterCapabilities {
     }
 }
 
-/// The size of the matrices that an adapter multiplies at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatrixUnits {
-    /// 8 x 8.
-    Eight,
-    /// 16 x 16.
-    Sixteen,
-}
-
-/// Leave to ask for features that wgpu calls experimental: cooperative matrices.
+/// The permission to use features that wgpu calls experimental: cooperative matrices.
 #[expect(unsafe_code, reason = "wgpu marks the request as unsafe")]
 pub fn experimental_features() -> wgpu::ExperimentalFeatures {
     // SAFETY: burn asks for the same. The shaders that use matrix units are validated by naga like all others, and tested.
@@ -46,7 +38,7 @@ pub fn experimental_features() -> wgpu::ExperimentalFeatures {
 static REGISTERED: RwLock<Option<HashMap<WgpuDevice, AdapterCapabilities>>> = RwLock::new(None);
 
 impl AdapterCapabilities {
-    /// Asks an adapter.
+    /// The capabilities of `adapter`.
     pub fn of(adapter: &wgpu::Adapter) -> Self {
         let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
         let info = adapter.get_info();
@@ -71,8 +63,8 @@ impl AdapterCapabilities {
         }
     }
 
-    /// Lets the operations know what the adapter of `device` can do. Of a device that nobody registers they only know
-    /// whether it was asked for as a CPU.
+    /// Makes these the capabilities of `device` for all operations. Without this call they assume the default, and `software` for a
+    /// device that was asked for as a CPU.
     pub fn register(self, device: &Device) {
         if let DispatchDevice::Cube(CubeDevice::Wgpu(device)) = device.as_dispatch() {
             let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
@@ -87,66 +79,34 @@ impl AdapterCapabilities {
     }
 }
 
-/// What decides between the stages of an operation and their variants.
+/// The properties of an adapter that the choice of a stage depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adapter {
-    pub(super) scalar: Scalar,
     pub(super) form: Form,
     workgroups: usize,
 }
 
 impl Adapter {
-    /// The variant with the largest tiles that keeps the adapter busy with so many rows and columns, else the smallest.
-    pub(super) fn tiles(
-        self,
-        variants: impl Iterator<Item = &'static [Constant]>,
-        [rows, columns]: [usize; 2],
-    ) -> Option<&'static [Constant]> {
-        let mut smallest = None;
-        for constants in variants {
-            smallest = Some(constants);
-            let tiles = rows.div_ceil(value(constants, "TILE_M")) * columns.div_ceil(value(constants, "TILE_N"));
-            if tiles >= self.workgroups {
-                break;
-            }
-        }
-        smallest
+    /// The largest tiles that keep the adapter busy with so many rows and columns, else the smallest.
+    pub(super) fn tiles(self, [rows, columns]: [usize; 2]) -> Tiles {
+        let count = |tiles: &Tiles| rows.div_ceil(tiles.side()) * columns.div_ceil(tiles.side());
+        Tiles::ALL.into_iter().find(|tiles| count(tiles) >= self.workgroups).unwrap_or(Tiles::Small)
     }
 }
 
-/// The forms that a stage may have.
+/// Where an adapter computes best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Shares tiles in workgroup memory.
+    /// In registers, on tiles in workgroup memory.
     Tiled,
-    /// Multiplies on matrix units.
+    /// On matrix units.
     Matrix(MatrixUnits),
-    /// Keeps everything in registers.
+    /// In registers alone.
     Software,
 }
 
-/// The stages of an operation, one of each form.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Forms {
-    pub(super) tiled: &'static Stage,
-    pub(super) matrix_8: &'static Stage,
-    pub(super) matrix_16: &'static Stage,
-    pub(super) software: &'static Stage,
-}
-
-impl Forms {
-    pub(super) fn get(self, form: Form) -> &'static Stage {
-        match form {
-            Form::Tiled => self.tiled,
-            Form::Matrix(MatrixUnits::Eight) => self.matrix_8,
-            Form::Matrix(MatrixUnits::Sixteen) => self.matrix_16,
-            Form::Software => self.software,
-        }
-    }
-}
-
-/// Where `x` lives, if that takes WGSL and is outside autodiff. burn's features `vulkan` and `metal` bring compilers that
-/// do not.
+/// The adapter of `x`, if it takes WGSL and `x` is outside autodiff. burn's features `vulkan` and `metal` bring compilers that take
+/// no WGSL.
 pub(super) fn adapter<const D: usize>(x: &Tensor<D>) -> Option<Adapter> {
     let device = x.device();
     let DispatchDevice::Cube(cube) = device.as_dispatch() else { return None };
@@ -155,11 +115,11 @@ pub(super) fn adapter<const D: usize>(x: &Tensor<D>) -> Option<Adapter> {
     }
     let CubeDevice::Wgpu(wgpu) = cube else { return None };
     let capabilities = AdapterCapabilities::registered(wgpu);
-    let (scalar, units) = match x.dtype() {
-        DType::F32 => (Scalar::F32, capabilities.matrix_f32),
-        DType::F16 => (Scalar::F16, capabilities.matrix_f16),
+    let units = match x.dtype() {
+        DType::F32 => capabilities.matrix_f32,
+        DType::F16 => capabilities.matrix_f16,
         _ => return None,
     };
     let form = if capabilities.software { Form::Software } else { units.map_or(Form::Tiled, Form::Matrix) };
-    Some(Adapter { scalar, form, workgroups: capabilities.workgroups })
+    Some(Adapter { form, workgroups: capabilities.workgroups })
 }

@@ -1,49 +1,41 @@
 use burn::tensor::Tensor;
-use pyrograph_shaders::attention::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
-use pyrograph_shaders::{Constant, Epilogue, value};
+use pyrograph_shaders as shaders;
+use pyrograph_shaders::attention::{Parameters, Stage};
 
-use super::adapter::{Adapter, Form, Forms, adapter};
-use super::dispatch::Tile;
+use super::adapter::{Adapter, Form, adapter};
+use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
 use crate::Mask;
 
-const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
-
 /// Heads up to 512 wide; they may be views of one projection.
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
-    let Adapter { scalar, form, .. } = adapter(q)?;
-    let [batch, heads, tokens, head_dim] = q.dims();
-    let keys = k.dims()[2];
+    let adapter = adapter(q)?;
+    let ([batch, heads, tokens, head_dim], keys) = (q.dims(), k.dims()[2]);
     if head_dim % 4 != 0 {
         return widened(q, k, v, mask);
     }
-    let variant = |form| {
-        let fits = |constants: &&'static [Constant]| match form {
-            Form::Software => value(constants, "HEAD_DIM") == head_dim,
-            _ => value(constants, "HEAD_DIM") >= head_dim,
-        };
-        Some((FORMS.get(form), FORMS.get(form).variants.iter().copied().find(fits)?))
+    let stage = choose(adapter, head_dim)?;
+    let parameters = Parameters {
+        heads: narrow(heads),
+        tokens: narrow(tokens),
+        keys: narrow(keys),
+        head_dim: narrow(head_dim),
+        causal: u32::from(mask == Mask::Causal),
+        ..Parameters::default()
     };
-    let (stage, constants) = variant(form).or_else(|| variant(Form::Tiled))?;
-    let launch = Launch {
-        stage,
-        constants,
-        epilogue: Epilogue::Plain,
-        workgroups: tile(constants).batched([batch, heads, tokens])?,
-        sizes: vec![heads, tokens, keys, head_dim, usize::from(mask == Mask::Causal)],
-        shape: [batch, tokens, heads, head_dim].into(),
-        scalar,
-    };
-    Some(launch.on_heads(q.clone(), k.clone(), v.clone()).swap_dims(1, 2))
+    let workgroups = Tile { rows: 1, columns: stage.queries() }.batched([batch, heads, tokens])?;
+    let launch = Launch::new(shaders::Stage::Attention(stage), workgroups, [batch, tokens, heads, head_dim]);
+    Some(launch.on_heads(q.clone(), k.clone(), v.clone(), parameters).swap_dims(1, 2))
 }
 
-/// Heads and queries of a workgroup.
-pub(super) fn tile(constants: &[Constant]) -> Tile {
-    let queries = match (value(constants, "TILE_Q"), value(constants, "TILE")) {
-        (0, 0) => value(constants, "ROWS") * value(constants, "THREADS"), // in registers
-        (queries, tile) => queries.max(tile),
+/// The stage that suits the adapter, or else one on tiles.
+fn choose(adapter: Adapter, head_dim: usize) -> Option<Stage> {
+    let stage = match adapter.form {
+        Form::Tiled => None,
+        Form::Matrix(units) => Stage::matrix(units, head_dim),
+        Form::Software => Stage::software(head_dim),
     };
-    Tile { rows: 1, columns: queries }
+    stage.or_else(|| Stage::tiled(head_dim))
 }
 
 /// Heads of a width that is no multiple of four, with zeros beside them, and queries that undo the scale of the new width.

@@ -1,16 +1,14 @@
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use pyrograph_shaders::conv2d::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
-use pyrograph_shaders::{Constant, Epilogue, value};
+use pyrograph_shaders::conv2d::{Form, Parameters, Software, Stage};
+use pyrograph_shaders::{self as shaders, Steps};
 
-use super::adapter::{Adapter, Form, Forms, adapter};
+use super::adapter::{self, Adapter, adapter};
 use super::addend::Addend;
-use super::dispatch::Tile;
+use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
 use super::matmul::pointwise;
 use crate::geometry::Geometry;
-
-const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
 /// Square kernels of one or three pixels with the same stride in both directions. The input may first be
 /// enlarged to `enlarged`, which must be twice its size or one pixel less; `addend` is added to the output.
@@ -20,7 +18,7 @@ pub(crate) fn conv2d(
     enlarged: Option<[usize; 2]>,
     addend: Option<&Tensor<4>>,
 ) -> Option<Tensor<4>> {
-    let adapter @ Adapter { scalar, form, .. } = adapter(x)?;
+    let adapter = adapter(x)?;
     let [batch, channels_in, height, width] = x.dims();
     let [height, width] = match enlarged {
         Some(size) if size.map(|pixels| pixels.div_ceil(2)) != [height, width] => return None,
@@ -28,68 +26,59 @@ pub(crate) fn conv2d(
         None => [height, width],
     };
     let geometry = Geometry::new([batch, channels_in, height, width], conv)?;
-    let ([kernel, kernel_x], [stride, stride_x]) = (geometry.kernel, geometry.stride);
-    let ([top, left], [height_out, width_out]) = (geometry.padding, geometry.size_out);
-    if kernel != kernel_x || stride != stride_x {
-        return None;
-    }
-    let channels_out = geometry.channels_out;
-    let shape = [batch, channels_out, height_out, width_out];
     let addend = match addend {
-        Some(addend) => Some(Addend::of_maps(addend, shape)?),
+        Some(addend) => Some(Addend::of_maps(addend, geometry.shape_out())?),
         None => None,
     };
-    if [kernel, stride] == [1, 1]
+    if [geometry.kernel, geometry.stride] == [[1, 1]; 2]
         && geometry.size_in == geometry.size_out
         && enlarged.is_none()
         && let Some(y) = pointwise(x, conv, addend.as_ref())
     {
         return Some(y);
     }
-    // The other forms read weights in groups of four.
-    let form = if channels_in % 4 == 0 { form } else { Form::Software };
-    let stage = FORMS.get(form);
-    let mut variants = stage.variants.iter().copied().filter(|constants| {
-        value(constants, "KERNEL") == kernel
-            && value(constants, "DOUBLED") == usize::from(enlarged.is_some())
-            && (form != Form::Software
-                || value(constants, "STRIDE") == stride
-                    && (value(constants, "ROWS") == 8 || value(constants, "ROWS") >= channels_out))
-    });
-    let pixels = batch * height_out * width_out;
-    let constants = match form {
-        Form::Tiled => adapter.tiles(variants, [channels_out, pixels])?,
-        _ => variants.next()?,
-    };
-    let (tile, columns) = tile(constants, [batch, height_out, width_out]);
-    let sizes = [batch, channels_in, height, width, channels_out, height_out, width_out, stride, top, left];
-    let steps = addend.as_ref().map_or([0; 3], |addend| addend.steps);
-    let launch = Launch {
-        stage,
-        constants,
-        epilogue: if addend.is_some() { Epilogue::Add } else { Epilogue::Plain },
-        workgroups: tile.across([channels_out, columns])?,
-        sizes: sizes.into_iter().chain(steps).collect(),
-        shape: shape.into(),
-        scalar,
-    };
+    let stage = choose(adapter, &geometry, enlarged.is_some(), addend.is_some())?;
+    let launch = plan(stage, &geometry, addend.as_ref())?;
     Some(launch.on_three(x.clone(), conv.weight.val(), bias(conv, x), addend))
 }
 
-/// Output channels and columns of a workgroup, and how many columns there are for pictures `[batch, height, width]`: pixels, or
-/// groups of four neighbours of a row.
-pub(super) fn tile(constants: &[Constant], [batch, height, width]: [usize; 3]) -> (Tile, usize) {
-    let value = |name| value(constants, name);
-    let pixels = batch * height * width;
-    match (value("TILE_M"), value("TILE")) {
-        (0, 0) => {
-            let quads = batch * height * width.div_ceil(4);
-            let columns = quads.min(value("THREADS"));
-            (Tile { rows: value("THREADS") / columns * value("ROWS"), columns }, quads)
-        }
-        (0, side) => (Tile { rows: side, columns: side }, pixels),
-        (rows, _) => (Tile { rows, columns: value("TILE_N") }, pixels),
+/// The stage that suits the adapter, `None` where there is none for the kernel and the stride.
+fn choose(adapter: Adapter, geometry: &Geometry, doubled: bool, add: bool) -> Option<Stage> {
+    let ([kernel, kernel_x], [stride, stride_x]) = (geometry.kernel, geometry.stride);
+    if kernel != kernel_x || stride != stride_x {
+        return None;
     }
+    let pixels = geometry.batch * geometry.area_out();
+    let form = match adapter.form {
+        adapter::Form::Tiled if geometry.channels_in % 4 == 0 => {
+            Form::Tiled(adapter.tiles([geometry.channels_out, pixels]))
+        }
+        adapter::Form::Matrix(units) if geometry.channels_in % 4 == 0 => Form::Matrix(units),
+        _ => Form::Software(Software::new(stride, geometry.channels_out)?),
+    };
+    Stage::new(form, kernel, doubled, add)
+}
+
+/// The launch of a stage, unless it has too many workgroups.
+fn plan(stage: Stage, geometry: &Geometry, addend: Option<&Addend>) -> Option<Launch> {
+    let Geometry { batch, channels_in, channels_out, size_in, size_out, stride, padding, .. } = *geometry;
+    let ([height, width], [height_out, width_out]) = (size_in, size_out);
+    let parameters = Parameters {
+        batch: narrow(batch),
+        channels_in: narrow(channels_in),
+        height: narrow(height),
+        width: narrow(width),
+        channels_out: narrow(channels_out),
+        height_out: narrow(height_out),
+        width_out: narrow(width_out),
+        stride: narrow(stride[0]),
+        padding_top: narrow(padding[0]),
+        padding_left: narrow(padding[1]),
+        addend: addend.map_or(Steps::default(), |addend| addend.steps),
+    };
+    let (tile, columns) = stage.tile([batch, height_out, width_out]);
+    let workgroups = Tile::from(tile).across([channels_out, columns])?;
+    Some(Launch::new(shaders::Stage::Conv2d(stage), workgroups, geometry.shape_out()).with_parameters(&parameters))
 }
 
 /// The bias of a layer, zeros if it has none.

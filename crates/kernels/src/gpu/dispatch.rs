@@ -1,4 +1,4 @@
-//! How many workgroups a stage is started with.
+//! The numbers that a stage is started with.
 
 /// WebGPU's limit on the workgroups of a dimension.
 const LARGEST_COUNT: usize = 65_535;
@@ -8,6 +8,12 @@ const LARGEST_COUNT: usize = 65_535;
 pub(super) struct Tile {
     pub(super) rows: usize,
     pub(super) columns: usize,
+}
+
+impl From<[usize; 2]> for Tile {
+    fn from([rows, columns]: [usize; 2]) -> Self {
+        Self { rows, columns }
+    }
 }
 
 impl Tile {
@@ -24,6 +30,14 @@ impl Tile {
     }
 }
 
+/// A size as the shaders have it.
+///
+/// # Panics
+/// If it is 4 Gi or more, which no tensor of a GPU has.
+pub(super) fn narrow(size: usize) -> u32 {
+    u32::try_from(size).expect("tensors are smaller than 4 Gi")
+}
+
 fn within_limits(workgroups: [usize; 3]) -> Option<[usize; 3]> {
     workgroups.iter().all(|&count| count <= LARGEST_COUNT).then_some(workgroups)
 }
@@ -31,13 +45,9 @@ fn within_limits(workgroups: [usize; 3]) -> Option<[usize; 3]> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use pyrograph_shaders::{Constant, Stage, attention, conv2d, matmul};
+    use pyrograph_shaders::{attention, conv2d, matmul};
 
     use super::{LARGEST_COUNT, Tile};
-
-    fn variants(stages: &[Stage]) -> impl Iterator<Item = &'static [Constant]> {
-        stages.iter().flat_map(|stage| stage.variants.iter().copied())
-    }
 
     /// Within the limit, and at least as many rows and columns as the result has.
     fn covers(tile: Tile, workgroups: [usize; 3], [rows, columns]: [usize; 2]) -> Result<(), TestCaseError> {
@@ -50,8 +60,9 @@ mod tests {
     proptest! {
         #[test]
         fn convolutions_are_covered(batch in 1..257usize, channels in 1..20_000usize, size in [1..9_000usize, 1..9_000]) {
-            for constants in variants(&[conv2d::TILED, conv2d::MATRIX_8, conv2d::MATRIX_16, conv2d::SOFTWARE]) {
-                let (tile, columns) = super::super::conv2d::tile(constants, [batch, size[0], size[1]]);
+            for stage in conv2d::Stage::all() {
+                let (tile, columns) = stage.tile([batch, size[0], size[1]]);
+                let tile = Tile::from(tile);
                 let workgroups = tile.across([channels, columns]);
                 covers(tile, workgroups.expect("no convolution is too large"), [channels, columns])?;
             }
@@ -59,8 +70,8 @@ mod tests {
 
         #[test]
         fn products_are_covered(batch in 1..100_000usize, rows in 1..2_000_000usize, columns in 1..100_000usize) {
-            for constants in variants(&[matmul::TILED, matmul::MATRIX_8, matmul::MATRIX_16, matmul::SOFTWARE]) {
-                let tile = super::super::matmul::tile(constants);
+            for stage in matmul::Stage::all() {
+                let tile = Tile::from(stage.tile());
                 match tile.batched([batch, rows, columns]) {
                     Some([x, y, z]) => {
                         prop_assert_eq!(z, batch);
@@ -73,8 +84,8 @@ mod tests {
 
         #[test]
         fn attentions_are_covered(batch in 1..100_000usize, heads in 1..100_000usize, tokens in 1..5_000_000usize) {
-            for constants in variants(&[attention::TILED, attention::MATRIX_8, attention::MATRIX_16, attention::SOFTWARE]) {
-                let tile = super::super::attention::tile(constants);
+            for stage in attention::Stage::all() {
+                let tile = Tile { rows: 1, columns: stage.queries() };
                 match tile.batched([batch, heads, tokens]) {
                     Some([x, y, z]) => {
                         prop_assert_eq!(z, batch);

@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::template::{KernelSource, SourceKernel, SourceTemplate};
@@ -10,26 +10,33 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::{ExecutionMode, KernelId};
 use cubecl::server::KernelArguments;
 use cubecl::{CubeCount, CubeDim};
-use pyrograph_shaders::{Constant, Epilogue, Scalar, Stage};
+use pyrograph_shaders::attention::{Heads, Parameters};
+use pyrograph_shaders::{Layout, Scalar, Stage};
 
 use super::addend::Addend;
+use super::dispatch::narrow;
 use crate::operand::{Operand, assert_alike};
 
-/// A stage, and all that it needs beside its input tensors.
+/// A stage with everything that it needs besides its input tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Launch {
-    pub(super) stage: &'static Stage,
-    pub(super) constants: &'static [Constant],
-    pub(super) epilogue: Epilogue,
-    pub(super) workgroups: [usize; 3],
-    /// The binding after the output.
-    pub(super) sizes: Vec<usize>,
+    stage: Stage,
+    workgroups: [usize; 3],
     /// Of the output, the binding after the inputs.
-    pub(super) shape: Shape,
-    pub(super) scalar: Scalar,
+    shape: Shape,
+    /// The bytes of the binding after the output.
+    parameters: Vec<u8>,
 }
 
 impl Launch {
+    pub(super) fn new(stage: Stage, workgroups: [usize; 3], shape: impl Into<Shape>) -> Self {
+        Self { stage, workgroups, shape: shape.into(), parameters: Vec::new() }
+    }
+
+    pub(super) fn with_parameters(self, parameters: &impl Layout) -> Self {
+        Self { parameters: bytemuck::bytes_of(parameters).to_vec(), ..self }
+    }
+
     /// Runs the stage with three inputs, and the addend of [`Epilogue::Add`]; they are made contiguous.
     ///
     /// # Panics
@@ -41,10 +48,10 @@ impl Launch {
         c: Tensor<C>,
         addend: Option<Addend>,
     ) -> Tensor<D> {
-        let [a_name, b_name, c_name] = self.stage.inputs;
+        let [a_name, b_name, c_name] = self.stage.inputs();
         let inputs = [Operand::new(a_name, &a), Operand::new(b_name, &b), Operand::new(c_name, &c)];
         let addend_operand = addend.as_ref().map(|addend| Operand::new("addend", &addend.tensor));
-        assert_alike(self.stage.name, inputs.into_iter().chain(addend_operand));
+        assert_alike(self.stage.name(), inputs.into_iter().chain(addend_operand));
         let [a, b, c] = [a.into_dispatch(), b.into_dispatch(), c.into_dispatch()];
         Tensor::from_dispatch(match addend {
             None => <Dispatch as Stages>::launch_3(a, b, c, self),
@@ -52,29 +59,27 @@ impl Launch {
         })
     }
 
-    /// Runs the stage with queries, keys and values `[batch, heads, tokens, head_dim]`, views or not; their steps along
-    /// the first three dimensions are put behind the sizes.
+    /// Runs the stage with queries, keys and values `[batch, heads, tokens, head_dim]`, views or not, whose strides complete the
+    /// parameters.
     ///
     /// # Panics
     /// If their types or devices differ: a stage runs unchecked.
-    pub(super) fn on_heads(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-        assert_alike(self.stage.name, [("q", &q), ("k", &k), ("v", &v)].map(|(name, x)| Operand::new(name, x)));
+    pub(super) fn on_heads(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, parameters: Parameters) -> Tensor<4> {
+        assert_alike(self.stage.name(), [("q", &q), ("k", &k), ("v", &v)].map(|(name, x)| Operand::new(name, x)));
         let [q, k, v] = [q.into_dispatch(), k.into_dispatch(), v.into_dispatch()];
-        Tensor::from_dispatch(<Dispatch as Stages>::launch_heads(q, k, v, self))
+        Tensor::from_dispatch(<Dispatch as Stages>::launch_heads(q, k, v, self, parameters))
     }
 
     fn run(self, inputs: [CubeTensor; 3], addend: Option<CubeTensor>) -> CubeTensor {
         let (client, device, dtype) = (inputs[0].client.clone(), inputs[0].device.clone(), inputs[0].dtype);
         let handle = client.empty(self.shape.num_elements() * dtype.size());
         let output = CubeTensor::new_contiguous(client.clone(), device, self.shape, handle, dtype);
-        let sizes: Vec<u32> =
-            self.sizes.iter().map(|&size| u32::try_from(size).expect("tensors are smaller than 4 Gi")).collect();
-        let sizes = client.create_from_slice(bytemuck::cast_slice(&sizes));
-        let last = [output.handle.clone().binding(), sizes.binding()];
+        let parameters = client.create_from_slice(&self.parameters);
+        let last = [output.handle.clone().binding(), parameters.binding()];
         let last = last.into_iter().chain(addend.map(|addend| addend.handle.binding()));
         let [x, y, z] = self.workgroups.map(|count| count as u32);
-        let kernel =
-            Kernel { stage: self.stage, constants: self.constants, epilogue: self.epilogue, scalar: self.scalar };
+        let scalar = if dtype == DType::F16 { Scalar::F16 } else { Scalar::F32 };
+        let kernel = Kernel { stage: self.stage, scalar };
         client.launch(
             Box::new(SourceKernel::new(kernel, CubeDim::new_single())),
             CubeCount::Static(x, y, z),
@@ -106,6 +111,7 @@ pub(super) trait Stages: Backend {
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         launch: Launch,
+        parameters: Parameters,
     ) -> FloatTensor<Self>;
 }
 
@@ -128,11 +134,12 @@ impl Stages for CubeBackend {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        mut launch: Launch,
+        launch: Launch,
+        parameters: Parameters,
     ) -> FloatTensor<Self> {
         let heads = [q, k, v].map(in_groups_of_four);
-        launch.sizes.extend(heads.iter().flat_map(|x| x.meta.strides()[..3].iter().copied()));
-        launch.run(heads, None)
+        let [q, k, v] = heads.each_ref().map(|x| steps(x));
+        launch.with_parameters(&Parameters { q, k, v, ..parameters }).run(heads, None)
     }
 }
 
@@ -142,22 +149,25 @@ fn in_groups_of_four(x: CubeTensor) -> CubeTensor {
     if steps[3] == 1 && steps[..3].iter().all(|step| step % 4 == 0) { x } else { into_contiguous(x) }
 }
 
+fn steps(x: &CubeTensor) -> Heads {
+    let strides = x.meta.strides();
+    Heads { batch: narrow(strides[0]), head: narrow(strides[1]), token: narrow(strides[2]) }
+}
+
 /// The stage as cubecl launches it.
 #[derive(Clone, Copy, Debug)]
 struct Kernel {
-    stage: &'static Stage,
-    constants: &'static [Constant],
-    epilogue: Epilogue,
+    stage: Stage,
     scalar: Scalar,
 }
 
 impl KernelSource for Kernel {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(self.stage.source(self.scalar, self.constants, self.epilogue))
+        SourceTemplate::new(self.stage.source(self.scalar))
     }
 
     fn id(&self) -> KernelId {
-        let id = KernelId::new::<Self>().info((self.stage.name, self.constants, self.epilogue, self.scalar));
+        let id = KernelId::new::<Self>().info((self.stage, self.scalar));
         id.mode(ExecutionMode::Unchecked) // else wgpu counts the turns of every loop, to end those that never would
     }
 

@@ -1,16 +1,14 @@
 use burn::nn::Linear;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use pyrograph_shaders::matmul::{MATRIX_8, MATRIX_16, SOFTWARE, TILED};
-use pyrograph_shaders::{Constant, Epilogue, value};
+use pyrograph_shaders::matmul::{Form, Layer, Parameters, Stage};
+use pyrograph_shaders::{self as shaders, Epilogue, Steps};
 
-use super::adapter::{Adapter, Form, Forms, adapter};
+use super::adapter::{self, Adapter, adapter};
 use super::addend::Addend;
 use super::conv2d::bias;
-use super::dispatch::Tile;
+use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
-
-const FORMS: Forms = Forms { tiled: &TILED, matrix_8: &MATRIX_8, matrix_16: &MATRIX_16, software: &SOFTWARE };
 
 /// `x W + b` over the last dimension, and `addend` of the output's shape on it where both widths are multiples of four.
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Option<&Tensor<D>>) -> Option<Tensor<D>> {
@@ -42,7 +40,7 @@ fn projection<const D: usize>(x: &Tensor<D>, layer: &Linear, after: After<'_>) -
         Some(bias) => bias.val(),
         None => Tensor::zeros([d_output], (&x.device(), x.dtype())),
     };
-    product(x.clone().reshape([rows, d_input]), layer.weight.val().unsqueeze(), bias, BiasOf::Columns, after)
+    product(x.clone().reshape([rows, d_input]), layer.weight.val().unsqueeze(), bias, Layer::Linear, after)
 }
 
 /// A convolution of single pixels, where their number and the channels are multiples of four.
@@ -52,81 +50,87 @@ pub(super) fn pointwise(x: &Tensor<4>, conv: &Conv2d, addend: Option<&Addend>) -
     let weight = conv.weight.val().reshape([channels_out, channels_in]);
     let pixels = x.clone().reshape([batch, channels_in, height * width]);
     let after = addend.map_or(After::Nothing, After::Add);
-    let y = product(weight, pixels, bias(conv, x), BiasOf::Rows, after)?;
+    let y = product(weight, pixels, bias(conv, x), Layer::Pointwise, after)?;
     Some(y.reshape([batch, channels_out, height, width]))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum BiasOf {
-    Rows,
-    Columns,
-}
-
-/// What follows a product.
+/// The operation on the result of a product.
+#[derive(Clone, Copy)]
 enum After<'a> {
     Nothing,
     Add(&'a Addend),
     Geglu,
 }
 
-/// `a b + bias` for every `b` of a batch, and what follows.
+/// `a b + bias` for every `b` of a batch, and the operation after it.
 ///
 /// # Shapes
 /// `[rows, depth]`, `[batch, depth, columns]`, `[rows or columns]` -> `[batch, rows, columns]`, or half as many columns
 /// after [`After::Geglu`]
-fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf, after: After<'_>) -> Option<Tensor<3>> {
-    let adapter @ Adapter { scalar, form, .. } = adapter(&a)?;
-    let [batch, depth, columns] = b.dims();
-    let rows = a.dims()[0];
-    if depth % 4 != 0 || columns % 4 != 0 {
-        return if matches!(after, After::Nothing) { widened(a, b, bias, of) } else { None };
+fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, layer: Layer, after: After<'_>) -> Option<Tensor<3>> {
+    let adapter = adapter(&a)?;
+    let size = Size::of(&a, &b);
+    if size.depth % 4 != 0 || size.columns % 4 != 0 {
+        return if matches!(after, After::Nothing) { widened(a, b, bias, layer) } else { None };
     }
-    let stage = FORMS.get(form);
-    let bias_columns = usize::from(of == BiasOf::Columns);
-    let mut variants =
-        stage.variants.iter().copied().filter(|constants| value(constants, "BIAS_COLUMNS") == bias_columns);
-    let constants = match form {
-        Form::Tiled => adapter.tiles(variants, [rows, batch * columns])?,
-        _ => variants.next()?,
-    };
-    let (epilogue, columns_out, addend) = match after {
-        After::Nothing => (Epilogue::Plain, columns, None),
-        After::Add(addend) => (Epilogue::Add, columns, Some(addend)),
-        After::Geglu => (Epilogue::Geglu, columns / 2, None),
-    };
-    if !stage.epilogues.contains(&epilogue) {
-        return None;
-    }
-    let steps = addend.map_or([0; 3], |addend| addend.steps);
-    let launch = Launch {
-        stage,
-        constants,
-        epilogue,
-        workgroups: tile(constants).batched([batch, rows, columns])?,
-        sizes: [rows, columns, depth].into_iter().chain(steps).collect(),
-        shape: [batch, rows, columns_out].into(),
-        scalar,
-    };
-    Some(launch.on_three(a, b, bias, addend.cloned()))
+    let launch = plan(choose(adapter, size, layer, after)?, size, after)?;
+    let addend = if let After::Add(addend) = after { Some(addend.clone()) } else { None };
+    Some(launch.on_three(a, b, bias, addend))
 }
 
-/// Rows and columns of a workgroup.
-pub(super) fn tile(constants: &[Constant]) -> Tile {
-    let value = |name| value(constants, name);
-    match (value("TILE_M"), value("TILE")) {
-        (0, 0) => Tile { rows: value("ROWS"), columns: 4 * value("QUADS") * value("THREADS") }, // in registers
-        (0, side) => Tile { rows: side, columns: side },
-        (rows, _) => Tile { rows, columns: value("TILE_N") },
+/// The size of a batch of products.
+#[derive(Clone, Copy)]
+struct Size {
+    batch: usize,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn of(a: &Tensor<2>, b: &Tensor<3>) -> Self {
+        let ([rows, _], [batch, depth, columns]) = (a.dims(), b.dims());
+        Self { batch, rows, columns, depth }
     }
+}
+
+/// The stage that suits the adapter.
+fn choose(adapter: Adapter, size: Size, layer: Layer, after: After<'_>) -> Option<Stage> {
+    let form = match adapter.form {
+        adapter::Form::Tiled => Form::Tiled(adapter.tiles([size.rows, size.batch * size.columns])),
+        adapter::Form::Matrix(units) => Form::Matrix(units),
+        adapter::Form::Software => Form::Software,
+    };
+    let epilogue = match after {
+        After::Nothing => Epilogue::Plain,
+        After::Add(_) => Epilogue::Add,
+        After::Geglu => Epilogue::Geglu,
+    };
+    Stage::new(form, layer, epilogue)
+}
+
+/// The launch of a stage, unless it has too many workgroups.
+fn plan(stage: Stage, size: Size, after: After<'_>) -> Option<Launch> {
+    let Size { batch, rows, columns, depth } = size;
+    let (columns_out, addend) = match after {
+        After::Nothing => (columns, Steps::default()),
+        After::Add(addend) => (columns, addend.steps),
+        After::Geglu => (columns / 2, Steps::default()),
+    };
+    let parameters = Parameters { rows: narrow(rows), columns: narrow(columns), depth: narrow(depth), addend };
+    let workgroups = Tile::from(stage.tile()).batched([batch, rows, columns])?;
+    Some(
+        Launch::new(shaders::Stage::Matmul(stage), workgroups, [batch, rows, columns_out]).with_parameters(&parameters),
+    )
 }
 
 /// Matrices whose depth or columns are no multiples of four, with zeros beside them.
-fn widened(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, of: BiasOf) -> Option<Tensor<3>> {
+fn widened(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, layer: Layer) -> Option<Tensor<3>> {
     let [_, depth, columns] = b.dims();
     let missing = |length: usize| length.next_multiple_of(4) - length;
     let (deeper, wider) = (missing(depth), missing(columns));
     let a = a.pad((0, deeper, 0, 0), 0.0);
     let b = b.pad((0, wider, 0, deeper), 0.0);
-    let bias = if of == BiasOf::Columns { bias.pad([(0, wider)], 0.0) } else { bias };
-    Some(product(a, b, bias, of, After::Nothing)?.narrow(2, 0, columns))
+    let bias = if layer == Layer::Linear { bias.pad([(0, wider)], 0.0) } else { bias };
+    Some(product(a, b, bias, layer, After::Nothing)?.narrow(2, 0, columns))
 }
