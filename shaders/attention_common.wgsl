@@ -1,4 +1,4 @@
-// What the forms of attention share.
+// Shared by the forms of attention.
 
 struct Heads {
     batch: u32,

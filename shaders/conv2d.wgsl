@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let n0 = (group.z * 65535u + group.x) * TILE_N;
 
     // The four pixels that this invocation loads: their place in the input before the kernel's offset.
-    var first: array<u32, 4>; // of the picture
+    var first: array<u32, 4>; // of the image
     var corner: array<vec2<i32>, 4>;
     for (var j = 0u; j < 4u; j++) {
         let n = n0 + index % TILE_N4 * 4u + j;
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         corner[j] = vec2<i32>(vec2<u32>(pixel % width_out, pixel / width_out) * parameters.stride) - padding;
         if n >= columns {
             first[j] = 0u;
-            corner[j] = vec2<i32>(-1048576); // outside of every picture
+            corner[j] = vec2<i32>(-1048576); // outside of every image
         }
     }
 

@@ -1,4 +1,4 @@
-// What the forms of the convolution share. Where DOUBLED is 1 the input is first enlarged to twice its size, or one pixel
+// Shared by the forms of the convolution. Where DOUBLED is 1 the input is first enlarged to twice its size, or one pixel
 // less, by repeating pixels.
 //
 // Constants: KERNEL; DOUBLED.
@@ -34,8 +34,8 @@ fn stored(size: u32) -> u32 {
     return (size + DOUBLED) >> DOUBLED;
 }
 
-// Writes a value, with the bias and what follows.
-fn finish(picture: u32, channel: u32, pixel: u32, value: f32) {
-    let more = added(picture * parameters.addend.batch + channel * parameters.addend.row + pixel * parameters.addend.column);
-    y[(picture * parameters.channels_out + channel) * parameters.height_out * parameters.width_out + pixel] = Elem(value + f32(bias[channel]) + more);
+// Writes a value with the bias and the epilogue.
+fn finish(image: u32, channel: u32, pixel: u32, value: f32) {
+    let more = added(image * parameters.addend.batch + channel * parameters.addend.row + pixel * parameters.addend.column);
+    y[(image * parameters.channels_out + channel) * parameters.height_out * parameters.width_out + pixel] = Elem(value + f32(bias[channel]) + more);
 }

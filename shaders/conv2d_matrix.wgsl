@@ -30,7 +30,7 @@ fn main(
     let first = n / pixels * parameters.channels_in * plane;
     var corner = vec2<i32>(vec2<u32>(n % pixels % width_out, n % pixels / width_out) * parameters.stride) - padding;
     if n >= columns {
-        corner = vec2<i32>(-1048576); // outside of every picture
+        corner = vec2<i32>(-1048576); // outside of every image
     }
 
     var sum: Sums;

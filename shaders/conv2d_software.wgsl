@@ -23,9 +23,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let quad = (group.z * 65535u + group.x) * across + index % across;
     let column = quad % quads * 4u;
     let line = quad / quads % height_out;
-    let picture = quad / quads / height_out;
+    let image = quad / quads / height_out;
     let m0 = (group.y * (THREADS / across) + index / across) * ROWS;
-    if picture >= parameters.batch || index >= THREADS / across * across || m0 >= channels_out {
+    if image >= parameters.batch || index >= THREADS / across * across || m0 >= channels_out {
         return;
     }
     let left = i32(column * STRIDE) - i32(parameters.padding_left);
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var tap_y = 0u; tap_y < KERNEL; tap_y++) {
             let in_y = i32(line * STRIDE + tap_y) - i32(parameters.padding_top);
             let inside = in_y >= 0 && in_y < height;
-            let row = (i32(picture * channels_in + channel) * stored_height + (clamp(in_y, 0, height - 1) >> DOUBLED)) * stored_width;
+            let row = (i32(image * channels_in + channel) * stored_height + (clamp(in_y, 0, height - 1) >> DOUBLED)) * stored_width;
             var span: array<f32, SPAN>;
             for (var i = 0u; i < SPAN; i++) {
                 let in_x = left + i32(i);
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if channel < channels_out {
             for (var j = 0u; j < 4u; j++) {
                 if column + j < width_out {
-                    finish(picture, channel, line * width_out + column + j, sum[m][j]);
+                    finish(image, channel, line * width_out + column + j, sum[m][j]);
                 }
             }
         }

@@ -11,8 +11,8 @@ struct Parameters {
     epsilon: f32,
 }
 
-@group(0) @binding(1) var<storage, read_write> gamma: array<Elem>; // [groups, channels]
-@group(0) @binding(2) var<storage, read_write> beta: array<Elem>; // [groups, channels]
+@group(0) @binding(1) var<storage, read_write> weight: array<Elem>; // [groups, channels]
+@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [groups, channels]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, channels, pixels]
 @group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     for (var i = index; i < quads; i += THREADS) {
         let channel = row % parameters.groups * channels + i / pixels4;
-        var value = (vec4<f32>(x[first + i]) - norm.x) * norm.y * f32(gamma[channel]) + f32(beta[channel]);
+        var value = (vec4<f32>(x[first + i]) - norm.x) * norm.y * f32(weight[channel]) + f32(bias[channel]);
         if SILU == 1u {
             value = value / (1.0 + exp(-value));
         }

@@ -9,8 +9,8 @@ struct Parameters {
     epsilon: f32,
 }
 
-@group(0) @binding(1) var<storage, read_write> gamma: array<vec4<Elem>>; // [width]
-@group(0) @binding(2) var<storage, read_write> beta: array<vec4<Elem>>; // [width]
+@group(0) @binding(1) var<storage, read_write> weight: array<vec4<Elem>>; // [width]
+@group(0) @binding(2) var<storage, read_write> bias: array<vec4<Elem>>; // [width]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<Elem>>; // [rows, width]
 @group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
@@ -23,6 +23,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     for (var i = index; i < quads; i += THREADS) {
         let normed = (vec4<f32>(x[first + i]) - norm.x) * norm.y;
-        y[first + i] = vec4<Elem>(normed * vec4<f32>(gamma[i]) + vec4<f32>(beta[i]));
+        y[first + i] = vec4<Elem>(normed * vec4<f32>(weight[i]) + vec4<f32>(bias[i]));
     }
 }

@@ -23,7 +23,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let depth = workgroupUniformLoad(&terms);
     let m0 = group.y * TILE_M;
     let n0 = group.x * TILE_N4 / (1u + GATED);
-    let first = group.z * depth * columns4;
     let row0 = index / THREADS_N;
     let quad0 = index % THREADS_N;
 
@@ -38,14 +37,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             left[i] = four;
         }
-        for (var i = index; i < TILE_K * TILE_N4; i += THREADS) {
-            let k = k0 + i / TILE_N4;
-            let n = column(n0, i % TILE_N4, THREADS_N);
-            var four = vec4<f32>();
-            if k < depth && n < columns4 {
-                four = vec4<f32>(b[first + k * columns4 + n]);
+        for (var i = index; i < TILE_K4 * TILE_N4; i += THREADS) {
+            // Neighbours read along the rows of `b`.
+            let k = select(i / TILE_N4, i % TILE_K4, LINEAR == 1u);
+            let slot = select(i % TILE_N4, i / TILE_K4, LINEAR == 1u);
+            let n = column(n0, slot, THREADS_N);
+            var four = mat4x4<f32>();
+            if k0 / 4u + k < depth / 4u && n < columns4 {
+                four = block(group.z, k0 / 4u + k, n);
             }
-            right[i] = four;
+            for (var c = 0u; c < 4u; c++) {
+                right[(k * 4u + c) * TILE_N4 + slot] = four[c];
+            }
         }
         workgroupBarrier();
         for (var k = 0u; k < TILE_K4; k++) {

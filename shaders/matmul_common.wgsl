@@ -1,6 +1,7 @@
-// What the forms of the product of matrices share: a matrix times each matrix of a batch, plus a bias, then the epilogue.
+// Shared by the forms of the product of matrices: a matrix times each matrix of a batch, plus a bias, then the epilogue.
 //
-// Constants: LINEAR, 1 where every column has a bias, 0 where every row has; GATED of the epilogue.
+// Constants: LINEAR, 1 for a linear layer, whose weights are `b`; 0 for a convolution of single pixels, whose weights are `a`. GATED
+// of the epilogue.
 
 struct Steps {
     batch: u32,
@@ -16,8 +17,8 @@ struct Parameters {
 }
 
 @group(0) @binding(0) var<storage, read_write> a: array<vec4<Elem>>; // [rows, depth]
-@group(0) @binding(1) var<storage, read_write> b: array<vec4<Elem>>; // [batch, depth, columns]
-@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [rows] or [columns]
+@group(0) @binding(1) var<storage, read_write> b: array<vec4<Elem>>; // [batch, depth, columns], or [columns, depth] if LINEAR
+@group(0) @binding(2) var<storage, read_write> bias: array<Elem>; // [rows], or [columns] if LINEAR
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<Elem>>; // [batch, rows, columns, or half of them if GATED]
 @group(0) @binding(4) var<storage, read_write> parameters: Parameters;
 
@@ -30,7 +31,23 @@ fn column(first: u32, slot: u32, half: u32) -> u32 {
     return first + slot;
 }
 
-// Writes four columns of a row, with the bias and what follows.
+// Four terms of four columns of `b`: column i of the result is term i.
+fn block(matrix: u32, term4: u32, quad: u32) -> mat4x4<f32> {
+    if LINEAR == 1u {
+        let step = parameters.depth / 4u;
+        let at = quad * 4u * step + term4;
+        return transpose(mat4x4<f32>(
+            vec4<f32>(b[at]), vec4<f32>(b[at + step]), vec4<f32>(b[at + 2u * step]), vec4<f32>(b[at + 3u * step]),
+        ));
+    }
+    let step = parameters.columns / 4u;
+    let at = (matrix * parameters.depth + term4 * 4u) * step + quad;
+    return mat4x4<f32>(
+        vec4<f32>(b[at]), vec4<f32>(b[at + step]), vec4<f32>(b[at + 2u * step]), vec4<f32>(b[at + 3u * step]),
+    );
+}
+
+// Writes four columns of a row with the bias and the epilogue.
 fn finish(matrix: u32, row: u32, quad: u32, value: vec4<f32>, gate_value: vec4<f32>) {
     let width4 = parameters.columns / 4u / (1u + GATED); // of the output
     if row >= parameters.rows || quad >= width4 {

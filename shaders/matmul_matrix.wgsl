@@ -24,15 +24,21 @@ fn main(
             if m < rows && k < depth / 4u {
                 four = a[m * (depth / 4u) + k];
             }
-            let term = k0 + i / (TILE / 4u);
-            let n = column(n0, i % (TILE / 4u), 4u);
-            var columns = vec4<Elem>();
-            if term < depth && n < columns4 {
-                columns = b[(group.z * depth + term) * columns4 + n];
-            }
             for (var c = 0u; c < 4u; c++) {
                 left[i * 4u + c] = four[c];
-                right[i * 4u + c] = columns[c];
+            }
+        }
+        for (var i = index; i < TILE * DEPTH / 16u; i += 128u) {
+            // Neighbours read along the rows of `b`.
+            let k = select(i / (TILE / 4u), i % (DEPTH / 4u), LINEAR == 1u);
+            let slot = select(i % (TILE / 4u), i / (DEPTH / 4u), LINEAR == 1u);
+            let n = column(n0, slot, 4u);
+            var four = mat4x4<f32>();
+            if k0 / 4u + k < depth / 4u && n < columns4 {
+                four = block(group.z, k0 / 4u + k, n);
+            }
+            for (var c = 0u; c < 16u; c++) {
+                right[(k * 4u + c / 4u) * TILE + slot * 4u + c % 4u] = Elem(four[c / 4u][c % 4u]);
             }
         }
         workgroupBarrier();

@@ -10,25 +10,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let depth4 = parameters.depth / 4u;
     let m0 = group.y * ROWS;
     let n0 = (group.x * THREADS + index) * QUADS;
-    let first = group.z * parameters.depth * columns4;
     if n0 >= columns4 {
         return;
     }
 
     var sum: array<vec4<f32>, ROWS * QUADS>;
     for (var k = 0u; k < depth4; k++) {
-        var right: array<vec4<f32>, 4u * QUADS>;
-        for (var i = 0u; i < 4u; i++) {
-            for (var quad = 0u; quad < QUADS; quad++) {
-                let n = min(n0 + quad, columns4 - 1u);
-                right[i * QUADS + quad] = vec4<f32>(b[first + (k * 4u + i) * columns4 + n]);
-            }
+        var right: array<mat4x4<f32>, QUADS>;
+        for (var quad = 0u; quad < QUADS; quad++) {
+            right[quad] = block(group.z, k, min(n0 + quad, columns4 - 1u));
         }
         for (var row = 0u; row < ROWS; row++) {
             let left = vec4<f32>(a[min(m0 + row, rows - 1u) * depth4 + k]);
             for (var quad = 0u; quad < QUADS; quad++) {
-                sum[row * QUADS + quad] += left.x * right[quad] + left.y * right[QUADS + quad]
-                    + left.z * right[2u * QUADS + quad] + left.w * right[3u * QUADS + quad];
+                sum[row * QUADS + quad] += right[quad] * left;
             }
         }
     }

@@ -1,5 +1,5 @@
-// What the product of matrices and the convolution share on matrix units: tiles that subgroups share, and the blocks of the result
-// that a subgroup makes of them, one if it is 32 invocations wide.
+// Shared by the product of matrices and the convolution on matrix units: tiles in workgroup memory, and the blocks of the result
+// that a subgroup computes, one if it is 32 invocations wide.
 //
 // Constants: TILE, 64 rows and columns of a workgroup. 128 invocations; 16 KiB of workgroup memory, 12 KiB for f16.
 

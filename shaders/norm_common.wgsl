@@ -1,4 +1,4 @@
-// What the normalisations share.
+// Shared by the normalisations.
 //
 // Constants: THREADS, a power of two. 4 THREADS bytes of workgroup memory.
 

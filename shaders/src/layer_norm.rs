@@ -4,7 +4,7 @@ use crate::Program;
 use crate::parameters::layout;
 
 /// The names of the tensors of the first three bindings.
-pub const INPUTS: [&str; 3] = ["x", "gamma", "beta"];
+pub const INPUTS: [&str; 3] = ["x", "weight", "bias"];
 
 layout! {
     /// Parameters of every variant.

@@ -158,7 +158,7 @@ pub enum Needs {
 }
 
 impl Needs {
-    /// The checks of uniformity are off for what needs matrix units: naga takes a branch for all invocations of a subgroup for
+    /// The checks of uniformity are off for stages on matrix units: naga takes a branch for all invocations of a subgroup for
     /// one that some of a workgroup take.
     fn prelude(self) -> &'static str {
         match self {

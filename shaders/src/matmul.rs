@@ -42,9 +42,9 @@ pub enum Form {
 /// The layer that the product computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layer {
-    /// A convolution of single pixels: every row has a bias.
+    /// A convolution of single pixels: `a` is its weights, `b` is `[batch, depth, columns]`, and every row has a bias.
     Pointwise,
-    /// A linear layer: every column has a bias.
+    /// A linear layer: `b` is its weights `[columns, depth]`, and every column has a bias.
     Linear,
 }
 

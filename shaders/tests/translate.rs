@@ -101,7 +101,7 @@ fn compare(module: &Module, found: Handle<Type>, expected: &[Field], name: &str)
     }
 }
 
-/// What WebGPU guarantees on every device.
+/// The limits that WebGPU guarantees on every device.
 #[test]
 fn every_stage_keeps_within_the_default_limits() {
     for (_, name, source) in stages() {

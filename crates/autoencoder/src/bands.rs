@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::Conv2d;
-use pyrograph_kernels::largest;
+use pyrograph_kernels::{Conv2d, Conv2dConfig, largest};
 
 use crate::DoesNotFit;
 
@@ -32,14 +30,9 @@ pub(crate) struct Band {
 impl Convolution {
     /// For an input `[batch, channels_in, height, width]` that is upsampled by `scale`, 1 or 2.
     pub(crate) fn new(input: [usize; 4], conv: &Conv2d, scale: usize) -> Self {
-        let padding = match conv.padding {
-            PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
-            PaddingConfig2d::Valid => [0; 4],
-            PaddingConfig2d::Same => unreachable!("the autoencoder's convolutions state their padding"),
-        };
         let stride = conv.stride[0];
         assert!(scale == 1 || stride == 1, "nothing is enlarged and then reduced");
-        Self { input, weight: conv.weight.lazy_shape().dims(), stride, padding, scale }
+        Self { input, weight: conv.weight.lazy_shape().dims(), stride, padding: conv.padding, scale }
     }
 
     /// `[batch, channels_out, height_out, width_out]`
@@ -113,15 +106,13 @@ pub(crate) fn even(height: usize, most: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use burn::nn::conv::Conv2dConfig;
     use burn::tensor::Device;
     use proptest::prelude::*;
+    use pyrograph_kernels::Conv2dConfig;
 
     use super::*;
 
     fn conv(channels: [usize; 2], kernel: usize, stride: usize, padding: [usize; 4]) -> Conv2d {
-        let [top, left, bottom, right] = padding;
-        let padding = PaddingConfig2d::Explicit(top, left, bottom, right);
         let config = Conv2dConfig::new(channels, [kernel; 2]).with_stride([stride; 2]).with_padding(padding);
         config.init(&Device::flex())
     }

@@ -1,10 +1,9 @@
 //! The decoder: latents to images.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::Device;
 use pyrograph_blocks::{ResnetBlock2d, Upsample2d, conv_3x3};
+use pyrograph_kernels::{Conv2d, GroupNorm, GroupNormConfig};
 
 use crate::config::EPSILON;
 use crate::feature_map::FeatureMap;

@@ -1,10 +1,9 @@
 //! The encoder: images to the moments of their latents.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::Device;
 use pyrograph_blocks::{Downsample2d, ResnetBlock2d, conv_3x3};
+use pyrograph_kernels::{Conv2d, GroupNorm, GroupNormConfig};
 
 use crate::config::EPSILON;
 use crate::feature_map::FeatureMap;

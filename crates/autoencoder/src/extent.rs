@@ -1,9 +1,7 @@
 //! Computes the sizes of an autoencoder's tensors without their values.
 
-use burn::nn::GroupNorm;
-use burn::nn::conv::Conv2d;
 use pyrograph_blocks::Attention;
-use pyrograph_kernels::largest;
+use pyrograph_kernels::{Conv2d, GroupNorm, largest};
 
 use crate::DoesNotFit;
 use crate::bands::Convolution;

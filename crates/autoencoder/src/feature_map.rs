@@ -1,8 +1,7 @@
 //! Operations of encoder and decoder on a feature map.
 
-use burn::nn::GroupNorm;
-use burn::nn::conv::Conv2d;
 use pyrograph_blocks::{Attention, ResnetBlock2d};
+use pyrograph_kernels::{Conv2d, GroupNorm};
 
 /// A feature map `[batch, channels, height, width]`. It is either its values, [`Rows`](crate::Rows), or only its sizes,
 /// [`Sizes`](crate::extent::Sizes), which show in advance whether the values will fit.

@@ -1,9 +1,9 @@
 //! The variational autoencoder of Stable Diffusion.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, Device, Tensor};
 use pyrograph_blocks::conv_1x1;
+use pyrograph_kernels::Conv2d;
 
 use crate::extent::Sizes;
 use crate::feature_map::FeatureMap;

@@ -1,11 +1,11 @@
 //! Feature maps that can be too large for one tensor.
 
 use burn::module::Param;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, PaddingConfig2d};
 use burn::tensor::{DType, Tensor, activation};
 use pyrograph_blocks::Attention;
-use pyrograph_kernels::{conv2d, conv2d_add, group_norm_silu, silu, upsample_conv2d, upsample_nearest};
+use pyrograph_kernels::{
+    Conv2d, GroupNorm, conv2d, conv2d_add, group_norm_silu, silu, upsample_conv2d, upsample_nearest,
+};
 
 use crate::bands::{Band, Convolution, even};
 use crate::feature_map::FeatureMap;
@@ -51,8 +51,7 @@ impl Rows {
     }
 
     fn convolve_band(&self, conv: &Conv2d, scale: usize, band: Band) -> Tensor<4> {
-        let [top, left, bottom, right] = band.padding;
-        let conv = Conv2d { padding: PaddingConfig2d::Explicit(top, left, bottom, right), ..conv.clone() };
+        let conv = Conv2d { padding: band.padding, ..conv.clone() };
         let x = self.rows(band.input.start, band.input.end);
         let [_, _, height, width] = x.dims();
         let y =
@@ -134,7 +133,7 @@ impl FeatureMap for Rows {
             return self.map(|x| group_norm_silu(x, norm));
         }
         let [batch, channels, height, width] = self.dims();
-        let groups = norm.num_groups;
+        let groups = norm.groups;
         let count = (channels / groups * height * width) as f64;
         // The mean over each group, [batch, channels, 1, 1]. It is summed along one axis after the other, because long
         // sums lose precision, and Mesa's software adapters end loops after 65,535 iterations.
@@ -146,18 +145,13 @@ impl FeatureMap for Rows {
         };
         let average = mean(&|x| x);
         let variance = mean(&|x| (x - average.clone()).square());
-        let per_channel = |weights: &Option<Param<Tensor<1>>>| {
-            weights.as_ref().map(|weights| weights.val().cast(DType::F32).reshape([1, channels, 1, 1]))
-        };
-        let mut scale = (variance + norm.epsilon).sqrt().recip();
-        if let Some(gamma) = per_channel(&norm.gamma) {
-            scale = scale * gamma;
-        }
-        let beta = per_channel(&norm.beta);
+        let per_channel = |weights: &Param<Tensor<1>>| weights.val().cast(DType::F32).reshape([1, channels, 1, 1]);
+        let scale = (variance + norm.epsilon).sqrt().recip() * per_channel(&norm.weight);
+        let shift = per_channel(&norm.bias);
         self.clone().map(|x| {
             let dtype = x.dtype();
             let normed = (x.cast(DType::F32) - average.clone()) * scale.clone();
-            silu(if let Some(beta) = beta.clone() { normed + beta } else { normed }).cast(dtype)
+            silu(normed + shift.clone()).cast(dtype)
         })
     }
 

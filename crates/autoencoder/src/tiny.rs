@@ -1,11 +1,10 @@
 //! TAESD, a tiny autoencoder distilled from the large one (<https://github.com/madebyollin/taesd>).
 
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
 use burn::nn::Relu;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::interpolate::{Interpolate2d, Interpolate2dConfig};
 use burn::tensor::{DType, Device, Tensor};
+use pyrograph_kernels::{Conv2d, Conv2dConfig};
 use serde::Deserialize;
 
 use crate::extent::Sizes;
@@ -257,6 +256,5 @@ impl AutoencoderTinyBlock {
 }
 
 fn conv(channels: [usize; 2], stride: usize, bias: bool, device: &Device) -> Conv2d {
-    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-    Conv2dConfig::new(channels, [3, 3]).with_stride([stride; 2]).with_padding(padding).with_bias(bias).init(device)
+    Conv2dConfig::new(channels, [3, 3]).with_stride([stride; 2]).with_padding([1; 4]).with_bias(bias).init(device)
 }

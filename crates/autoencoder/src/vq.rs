@@ -1,9 +1,9 @@
 //! The autoencoder of VQGAN.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::conv_1x1;
+use pyrograph_kernels::Conv2d;
 use serde::Deserialize;
 
 use crate::extent::Sizes;

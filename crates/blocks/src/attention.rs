@@ -1,9 +1,10 @@
 //! Multi-head attention over tokens.
 
 use burn::module::Module;
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
-use pyrograph_kernels::{Mask, attention, group_norm, linear, linear_add};
+use pyrograph_kernels::{
+    GroupNorm, GroupNormConfig, Linear, LinearConfig, Mask, attention, group_norm, linear, linear_add,
+};
 
 use crate::{from_tokens, to_tokens};
 

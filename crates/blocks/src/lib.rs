@@ -15,13 +15,12 @@ pub use layout::{from_tokens, to_tokens};
 pub use resnet::{ResnetBlock2d, ResnetBlock2dConfig};
 pub use sampling::{Downsample2d, Upsample2d};
 
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::Device;
+use pyrograph_kernels::{Conv2d, Conv2dConfig};
 
 /// A 3x3 convolution, stride 1, that keeps height and width.
 pub fn conv_3x3(channels: [usize; 2], device: &Device) -> Conv2d {
-    Conv2dConfig::new(channels, [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
+    Conv2dConfig::new(channels, [3, 3]).with_padding([1; 4]).init(device)
 }
 
 /// A 1x1 convolution.

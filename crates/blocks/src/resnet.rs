@@ -1,10 +1,10 @@
 //! The residual block of Stable Diffusion's networks.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{conv2d, conv2d_add, group_norm_silu, linear};
+use pyrograph_kernels::{
+    Conv2d, GroupNorm, GroupNormConfig, Linear, LinearConfig, conv2d, conv2d_add, group_norm_silu, linear,
+};
 
 use crate::{conv_1x1, conv_3x3};
 

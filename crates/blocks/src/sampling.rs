@@ -1,10 +1,8 @@
 //! Downsampling and upsampling of feature maps.
 
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{conv2d, upsample_conv2d};
+use pyrograph_kernels::{Conv2d, Conv2dConfig, conv2d, upsample_conv2d};
 
 use crate::conv_3x3;
 
@@ -18,15 +16,15 @@ pub struct Downsample2d {
 impl Downsample2d {
     /// Pads one pixel on every side: `size` becomes `ceil(size / 2)`. The UNet uses this.
     pub fn new(channels: usize, device: &Device) -> Self {
-        Self::with_padding(channels, PaddingConfig2d::Explicit(1, 1, 1, 1), device)
+        Self::with_padding(channels, [1; 4], device)
     }
 
     /// Pads one pixel at the bottom and on the right: `size` becomes `floor(size / 2)`. The autoencoder uses this.
     pub fn bottom_right(channels: usize, device: &Device) -> Self {
-        Self::with_padding(channels, PaddingConfig2d::Explicit(0, 0, 1, 1), device)
+        Self::with_padding(channels, [0, 0, 1, 1], device)
     }
 
-    fn with_padding(channels: usize, padding: PaddingConfig2d, device: &Device) -> Self {
+    fn with_padding(channels: usize, padding: [usize; 4], device: &Device) -> Self {
         let conv = Conv2dConfig::new([channels, channels], [3, 3]).with_stride([2, 2]).with_padding(padding);
         Self { conv: conv.init(device) }
     }

@@ -77,36 +77,3 @@ fn check_finite(data: &TensorData) -> Result<(), String> {
         Err(format!("contains NaN or infinity (element {index}); the file is damaged, or its training failed"))
     })
 }
-
-/// The matrix of a linear layer in burn's layout.
-///
-/// # Shapes
-/// - `data`: `[out, in]`
-/// - output: `[in, out]`
-pub(crate) fn transpose(data: TensorData, [rows, columns]: [usize; 2]) -> Result<TensorData, String> {
-    match data.dtype() {
-        DType::F64 => transpose_elements::<f64>(&data, rows, columns),
-        DType::F32 => transpose_elements::<f32>(&data, rows, columns),
-        DType::F16 => transpose_elements::<f16>(&data, rows, columns),
-        DType::BF16 => transpose_elements::<bf16>(&data, rows, columns),
-        other => Err(format!("has elements of type {other:?}")),
-    }
-}
-
-/// Rows and columns of a tile that stays in the cache while it is transposed.
-const TILE: usize = 32;
-
-fn transpose_elements<E: Element>(data: &TensorData, rows: usize, columns: usize) -> Result<TensorData, String> {
-    let source = elements::<E>(data)?;
-    let mut target = source.to_vec();
-    for row_tile in (0..rows).step_by(TILE) {
-        for column_tile in (0..columns).step_by(TILE) {
-            for column in column_tile..columns.min(column_tile + TILE) {
-                for row in row_tile..rows.min(row_tile + TILE) {
-                    target[column * rows + row] = source[row * columns + column];
-                }
-            }
-        }
-    }
-    Ok(TensorData::new(target, [columns, rows]))
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
-use crate::cast::{cast, transpose};
+use crate::cast::cast;
 use crate::element_type::WEIGHTS;
 use crate::parameter_path::ParameterPath;
 use crate::{CheckpointError, Weights};
@@ -22,9 +22,9 @@ pub struct LoadReport {
 
 /// Fills all float parameters of a module with the tensors of the same names, cast to `dtype`.
 ///
-/// Names are those of the fields, except that files name burn's `gamma` and `beta` of normalisations `weight` and
-/// `bias`. Shapes are PyTorch's: the matrix of a [`Linear`](burn::nn::Linear) is `[out, in]` in files, or the kernel of
-/// a 1x1 convolution `[out, in, 1, 1]`. A scalar, such as CLIP's `logit_scale`, fills a parameter of shape `[1]`.
+/// Names and shapes are those of the module's fields, which the layers of `pyrograph-kernels` share with PyTorch. burn's `Linear` is
+/// transposed and must not be loaded with this. A matrix can be the kernel `[out, in, 1, 1]` of a 1x1 convolution in the
+/// file, and a scalar, such as CLIP's `logit_scale`, fills a parameter of shape `[1]`.
 ///
 /// Names, types and shapes are checked before anything is read. Then the tensors are read, cast and moved to the
 /// module's device one by one. The memory needed is the module in `dtype` and at most three times the largest tensor.
@@ -63,26 +63,16 @@ impl Check<'_> {
         let problem = match self.weights.info(&name) {
             None => Some("is missing".to_owned()),
             Some(info) if !info.dtype.is_weight() => Some(format!("has elements of type {}; {WEIGHTS}", info.dtype)),
-            Some(info) if !self.fits(&info.shape, &shape) => Some(format!(
-                "has the shape {:?}; the model's configuration asks for {:?}",
-                info.shape,
-                self.wanted(&shape)
-            )),
+            Some(info) if !fits(&info.shape, &shape) => {
+                let wanted = shape.to_vec();
+                Some(format!("has the shape {:?}; the model's configuration asks for {wanted:?}", info.shape))
+            }
             Some(_) => None,
         };
         match problem {
             Some(problem) => self.problems.push(CheckpointError::tensor(self.weights.file(), &name, problem)),
             None => drop(self.found.insert(name)),
         }
-    }
-
-    fn wanted(&self, shape: &[usize]) -> Vec<usize> {
-        if self.path.is_matrix() { shape.iter().rev().copied().collect() } else { shape.to_vec() }
-    }
-
-    fn fits(&self, found: &[usize], shape: &[usize]) -> bool {
-        let matrix = found.strip_suffix(&[1, 1]).filter(|matrix| self.path.is_matrix() && matrix.len() == 2);
-        matrix.unwrap_or(found) == self.wanted(shape) || is_scalar(found, shape)
     }
 
     /// The first problem, with the number of the others.
@@ -113,9 +103,11 @@ impl ModuleVisitor for Check<'_> {
     }
 }
 
-/// Whether a scalar in the file fills a parameter of one element. burn has no tensors without dimensions.
-fn is_scalar(found: &[usize], shape: &[usize]) -> bool {
-    found.is_empty() && shape == [1]
+/// Whether a tensor of shape `found` in a file fills a parameter of `shape`: the same shape, the kernel of a 1x1 convolution for a
+/// matrix, or a scalar for one element, because burn has no tensors without dimensions.
+fn fits(found: &[usize], shape: &[usize]) -> bool {
+    let kernel = shape.len() == 2 && found.strip_suffix(&[1, 1]) == Some(shape);
+    found == shape || kernel || found.is_empty() && shape == [1]
 }
 
 /// Replaces parameters, up to the first error.
@@ -131,17 +123,12 @@ impl Fill<'_> {
         let name = self.path.name();
         let wrong = |problem: String| CheckpointError::tensor(self.weights.file(), &name, problem);
         let shape = param.lazy_shape();
-        let mut data = cast(self.weights.read(&name)?, self.dtype).map_err(wrong)?;
-        if self.path.is_matrix() {
-            data = transpose(data, [shape[1], shape[0]]).map_err(wrong)?;
-        }
-        if is_scalar(data.shape(), &shape) {
-            let (bytes, _, dtype) = data.into_parts();
-            data = TensorData::try_from_bytes(bytes, shape.clone(), dtype).map_err(|error| wrong(error.to_string()))?;
-        }
-        if *data.shape() != shape {
+        let data = cast(self.weights.read(&name)?, self.dtype).map_err(wrong)?;
+        if !fits(data.shape(), &shape) {
             return Err(wrong(format!("was read with the shape {:?} instead of {shape:?}", data.shape())));
         }
+        let (bytes, _, dtype) = data.into_parts();
+        let data = TensorData::try_from_bytes(bytes, shape, dtype).map_err(|error| wrong(error.to_string()))?;
         let device = param.lazy_device();
         let tensor = Tensor::from_data(data, (&device, self.dtype));
         // The queue of the device can contain dozens of tensors, which stay in memory until it is submitted.

@@ -22,19 +22,7 @@ impl ParameterPath {
     pub(crate) fn name(&self) -> String {
         let fields = self.fields.iter().zip(&self.containers);
         let fields = fields.filter(|(_, container)| !container.starts_with("Enum:")).map(|(field, _)| field.as_str());
-        let mut names: Vec<_> = fields.collect();
-        if let Some(parameter) = names.last_mut() {
-            *parameter = match *parameter {
-                "gamma" => "weight",
-                "beta" => "bias",
-                other => other,
-            };
-        }
+        let names: Vec<_> = fields.collect();
         names.join(".")
-    }
-
-    pub(crate) fn is_matrix(&self) -> bool {
-        self.containers.last().is_some_and(|container| container == "Struct:Linear")
-            && self.fields.last().is_some_and(|field| field == "weight")
     }
 }

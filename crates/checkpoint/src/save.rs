@@ -6,14 +6,14 @@ use std::path::Path;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
-use crate::cast::{cast, transpose};
+use crate::cast::cast;
 use crate::parameter_path::ParameterPath;
 use crate::safetensors_output::{Entry, write_entries};
 use crate::{CheckpointError, Output};
 
 /// Writes all float parameters of a module as a safetensors file that [`load`](crate::load) reads, in diffusers'
-/// format: the names are those of the fields with `prefix` in front, the shapes are PyTorch's, the elements have type
-/// `dtype`. Linear layers whose last name is in `pointwise` are written as the equivalent 1x1 convolutions.
+/// format: the names are those of the fields with `prefix` in front, the elements have type `dtype`. The matrices of
+/// layers whose last name is in `pointwise` are written as kernels of 1x1 convolutions.
 ///
 /// The parameters are read from their device, cast and written one by one. The memory needed is at most twice the
 /// largest parameter in float32.
@@ -46,57 +46,23 @@ struct Collect<'a> {
     entries: Vec<Entry<'static>>,
 }
 
-/// The shape of a parameter in files, compared with its shape in the module.
-#[derive(Clone, Copy)]
-enum Layout {
-    Same,
-    Scalar,
-    /// `[in, out]` to `[out, in]`.
-    Matrix,
-    /// `[in, out]` to `[out, in, 1, 1]`.
-    Pointwise,
-}
-
 impl Collect<'_> {
-    fn layout(&self, name: &str) -> Layout {
-        let pointwise = || name.rsplit('.').nth(1).is_some_and(|layer| self.pointwise.contains(&layer));
-        match self.path.is_matrix() {
-            _ if SCALARS.contains(&name) => Layout::Scalar,
-            true if pointwise() => Layout::Pointwise,
-            true => Layout::Matrix,
-            false => Layout::Same,
+    /// The shape in files of a parameter of `shape`.
+    fn shape(&self, name: &str, shape: &[usize]) -> Vec<usize> {
+        let is_pointwise = || name.rsplit('.').nth(1).is_some_and(|layer| self.pointwise.contains(&layer));
+        match *shape {
+            [1] if SCALARS.contains(&name) => Vec::new(),
+            [rows, columns] if is_pointwise() => vec![rows, columns, 1, 1],
+            _ => shape.to_vec(),
         }
     }
 }
 
-impl Layout {
-    fn shape(self, shape: &[usize]) -> Vec<usize> {
-        match self {
-            Self::Same => shape.to_vec(),
-            Self::Scalar => Vec::new(),
-            Self::Matrix => vec![shape[1], shape[0]],
-            Self::Pointwise => vec![shape[1], shape[0], 1, 1],
-        }
-    }
-
-    fn arrange(self, data: TensorData) -> Result<TensorData, String> {
-        let shape = Shape::from(self.shape(data.shape()));
-        let data = match self {
-            Self::Same | Self::Scalar => data,
-            Self::Matrix | Self::Pointwise => {
-                let [rows, columns] = [data.shape()[0], data.shape()[1]];
-                transpose(data, [rows, columns])?
-            }
-        };
-        let (bytes, _, dtype) = data.into_parts();
-        TensorData::try_from_bytes(bytes, shape, dtype).map_err(|error| error.to_string())
-    }
-}
-
-/// A parameter with the layout of the file.
-fn read<const D: usize>(tensor: Tensor<D>, dtype: DType, layout: Layout) -> Result<TensorData, String> {
+/// A parameter with the shape of the file.
+fn read<const D: usize>(tensor: Tensor<D>, dtype: DType, shape: Vec<usize>) -> Result<TensorData, String> {
     let data = tensor.try_into_data().map_err(|error| format!("cannot be read back: {error}"))?;
-    layout.arrange(cast(data, dtype)?)
+    let (bytes, _, dtype) = cast(data, dtype)?.into_parts();
+    TensorData::try_from_bytes(bytes, Shape::from(shape), dtype).map_err(|error| error.to_string())
 }
 
 impl ModuleVisitor for Collect<'_> {
@@ -110,12 +76,12 @@ impl ModuleVisitor for Collect<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let (name, dtype, tensor) = (self.path.name(), self.dtype, param.val());
-        let layout = self.layout(&name);
+        let shape = self.shape(&name, &param.lazy_shape());
         self.entries.push(Entry {
             name: format!("{}{name}", self.prefix),
             dtype,
-            shape: layout.shape(&param.lazy_shape()),
-            data: Box::new(move || read(tensor, dtype, layout).map(Cow::Owned)),
+            shape: shape.clone(),
+            data: Box::new(move || read(tensor, dtype, shape).map(Cow::Owned)),
         });
     }
 }

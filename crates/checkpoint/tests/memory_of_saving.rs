@@ -1,11 +1,10 @@
 //! Saving a module computes one tensor at a time.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device};
 use peak_alloc::PeakAlloc;
 use pyrograph_checkpoint::save;
+use pyrograph_kernels::{Conv2d, Conv2dConfig, Linear, LinearConfig};
 use safetensors::SafeTensors;
 
 #[global_allocator]

@@ -1,5 +1,6 @@
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::nn::Initializer;
 use burn::tensor::Device;
+use pyrograph_kernels::{Linear, LinearConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder_config::{field_error, in_range};

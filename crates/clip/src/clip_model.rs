@@ -1,7 +1,6 @@
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::linear;
+use pyrograph_kernels::{Linear, linear};
 
 use crate::{ClipTextModel, ClipVisionModel};
 

@@ -1,7 +1,8 @@
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{LayerNorm, Mask, attention, gelu, layer_norm, linear, linear_add, quick_gelu};
+use pyrograph_kernels::{
+    LayerNorm, Linear, LinearConfig, Mask, attention, gelu, layer_norm, linear, linear_add, quick_gelu,
+};
 
 use crate::HiddenAct;
 use crate::encoder_config::EncoderConfig;

@@ -1,7 +1,6 @@
 use burn::nn::Initializer;
-use burn::nn::conv::Conv2dConfig;
 use burn::tensor::Device;
-use pyrograph_kernels::Mask;
+use pyrograph_kernels::{Conv2dConfig, Mask};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;

@@ -1,8 +1,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
-use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use pyrograph_kernels::{LayerNorm, conv2d, layer_norm};
+use pyrograph_kernels::{Conv2d, LayerNorm, conv2d, layer_norm};
 
 use crate::encoder::Encoder;
 

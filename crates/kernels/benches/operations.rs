@@ -2,8 +2,8 @@
 //! operation and the `reference`, in float32 and, where the adapter has it, float16.
 //!
 //! `cargo bench -p pyrograph-kernels --bench operations [-- FILTER]`. In the environment: `WGPU=cpu` for a software adapter,
-//! and `SHRINK=N` for pictures that are N times smaller in both directions. The table that follows criterion's output has
-//! the least times, what they are of the adapter's measured peak, and of burn's time.
+//! and `SHRINK=N` for images that are N times smaller in both directions. The table that follows criterion's output has
+//! the least times, and their ratios to the adapter's measured peak and to burn's time.
 
 #![expect(clippy::print_stdout, reason = "the output is the point of a benchmark")]
 #![expect(unreachable_pub, reason = "a module of a benchmark has no public interface")]
@@ -103,7 +103,7 @@ fn measure(criterion: &mut Criterion, row: &Row, device: &Device, dtype: FloatDT
     ))
 }
 
-/// What bounds an operation.
+/// The bound of an operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
     /// Floating-point operations.
@@ -113,7 +113,7 @@ pub enum Work {
 }
 
 impl Row {
-    /// What the operation has to do at least.
+    /// The least work of the operation.
     fn work(&self, dtype: FloatDType) -> Work {
         let operations = |factors: &[usize]| Work::Operations(2 * factors.iter().product::<usize>() as u64);
         match (self.operation.as_str(), self.dims.as_slice()) {
@@ -132,7 +132,7 @@ impl Row {
         }
     }
 
-    /// For a picture that is so many times smaller in both directions.
+    /// For an image that is so many times smaller in both directions.
     fn shrunk(mut self, by: usize) -> Self {
         let tokens = |size: usize| if size.is_multiple_of(by * by) { size / (by * by) } else { size }; // those of the text stay
         match (self.operation.as_str(), self.dims.as_mut_slice()) {

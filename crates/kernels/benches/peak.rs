@@ -1,4 +1,4 @@
-//! What an adapter can reach: the rate of multiply-adds in float32 and the bandwidth of its memory.
+//! The measured peak of an adapter: the rate of multiply-adds in float32 and the bandwidth of its memory.
 
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ impl Peak {
     }
 }
 
-/// Independent chains of multiply-adds, so that none waits for another.
+/// Independent chains of multiply-adds, none of which waits for another.
 fn multiply_add() -> String {
     let each = |line: &dyn Fn(usize) -> String| (0..CHAINS).map(line).collect::<String>();
     let start = each(&|i| format!("var s{i} = a * {i}.5;\n"));

@@ -1,5 +1,4 @@
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::Conv2d;
+use crate::Conv2d;
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
@@ -18,19 +17,16 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// For an input `[batch, channels_in, height, width]`; `None` for groups, dilation and padding that depends on the size, which no diffusion model has.
+    /// For an input `[batch, channels_in, height, width]`; `None` where the kernel is larger than the padded input.
+    ///
+    /// # Panics
+    /// If the input has other channels than the layer.
     pub(crate) fn new([batch, channels_in, height, width]: [usize; 4], conv: &Conv2d) -> Option<Self> {
-        let [top, left, bottom, right] = match conv.padding {
-            PaddingConfig2d::Valid => [0; 4],
-            PaddingConfig2d::Explicit(top, left, bottom, right) => [top, left, bottom, right],
-            PaddingConfig2d::Same => return None,
-        };
-        let [channels_out, weight_channels_in, ..] = conv.weight.dims();
-        let kernel = conv.kernel_size;
+        let [top, left, bottom, right] = conv.padding;
+        let [channels_out, expected, kernel_height, kernel_width] = conv.weight.dims();
+        assert_eq!(channels_in, expected, "a convolution of {expected} channels takes no {channels_in}");
+        let kernel = [kernel_height, kernel_width];
         let padded = [height + top + bottom, width + left + right];
-        if conv.groups != 1 || conv.dilation != [1, 1] || weight_channels_in != channels_in {
-            return None;
-        }
         if padded[0] < kernel[0] || padded[1] < kernel[1] {
             return None;
         }

@@ -1,10 +1,46 @@
-use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::{Device, Tensor};
 
 use crate::operand::{Operand, assert_alike};
 use crate::{cpu, gpu, reference};
 
-/// `x W + b`, over the last dimension.
+/// The weights of [`linear`], laid out as PyTorch's.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[d_output, d_input]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[d_output]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+/// The widths of a [`Linear`] and its values before training.
+#[derive(Config, Debug)]
+pub struct LinearConfig {
+    /// Width of the input.
+    pub d_input: usize,
+    /// Width of the output.
+    pub d_output: usize,
+    /// Whether a bias is added. Default: true.
+    #[config(default = true)]
+    pub bias: bool,
+    /// The distribution of weights and bias. Default: PyTorch's, uniform within `1 / sqrt(d_input)`.
+    #[config(default = "crate::init::like_pytorch()")]
+    pub initializer: Initializer,
+}
+
+impl LinearConfig {
+    /// A layer whose parameters take their values when they are first used.
+    pub fn init(&self, device: &Device) -> Linear {
+        let (fan_in, fan_out) = (Some(self.d_input), Some(self.d_output));
+        let weight = self.initializer.init_with([self.d_output, self.d_input], fan_in, fan_out, device);
+        let bias = self.bias.then(|| self.initializer.init_with([self.d_output], fan_in, fan_out, device));
+        Linear { weight, bias }
+    }
+}
+
+/// `x W^T + b`, over the last dimension.
 ///
 /// # Shapes
 /// - `x`: `[..., d_input]`

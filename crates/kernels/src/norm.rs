@@ -1,16 +1,54 @@
+use burn::config::Config;
 use burn::module::{Module, Param};
-use burn::nn::{GroupNorm, Initializer};
+use burn::nn::Initializer;
 use burn::tensor::{Device, Tensor};
 
 use crate::{cpu, gpu, reference};
 
-/// The weights of [`layer_norm`]. burn's own layer keeps its epsilon to itself.
+/// The weights of [`group_norm`], named as PyTorch's.
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    /// Scale, `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// Shift, `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    /// Groups that the channels are divided into.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// The sizes of a [`GroupNorm`].
+#[derive(Config, Debug)]
+pub struct GroupNormConfig {
+    /// Groups that the channels are divided into.
+    pub groups: usize,
+    /// Channels, a multiple of the groups.
+    pub channels: usize,
+    /// Added to the variance. Default: 1e-5.
+    #[config(default = 1e-5)]
+    pub epsilon: f64,
+}
+
+impl GroupNormConfig {
+    /// A layer with scale one and shift zero.
+    pub fn init(&self, device: &Device) -> GroupNorm {
+        GroupNorm {
+            weight: Initializer::Ones.init([self.channels], device),
+            bias: Initializer::Zeros.init([self.channels], device),
+            groups: self.groups,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+/// The weights of [`layer_norm`], named as PyTorch's.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// Scale, `[width]`.
-    pub gamma: Param<Tensor<1>>,
+    pub weight: Param<Tensor<1>>,
     /// Shift, `[width]`.
-    pub beta: Option<Param<Tensor<1>>>,
+    pub bias: Param<Tensor<1>>,
     /// Added to the variance.
     pub epsilon: f64,
 }
@@ -19,14 +57,14 @@ impl LayerNorm {
     /// A layer with scale one and shift zero.
     pub fn new(width: usize, epsilon: f64, device: &Device) -> Self {
         Self {
-            gamma: Initializer::Ones.init([width], device),
-            beta: Some(Initializer::Zeros.init([width], device)),
+            weight: Initializer::Ones.init([width], device),
+            bias: Initializer::Zeros.init([width], device),
             epsilon,
         }
     }
 }
 
-/// What follows a normalisation.
+/// The activation after a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activation {
     Identity,

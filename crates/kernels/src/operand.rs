@@ -2,7 +2,7 @@ use std::fmt::{self, Display, Formatter};
 
 use burn::tensor::{DType, Device, Tensor};
 
-/// What must be the same for all tensors of an operation: neither the stages nor burn's element-wise operations convert.
+/// The properties that all tensors of an operation must share: neither the stages nor burn's element-wise operations convert.
 #[derive(Debug)]
 pub(crate) struct Operand {
     name: &'static str,

@@ -1,13 +1,12 @@
-//! Every operation of this crate in the plainest burn operations: what the fast forms are compared with, and what runs
-//! under autodiff on a GPU.
+//! Every operation of this crate in the plainest burn operations. The fast forms are compared with these, and these run under
+//! autodiff on a GPU.
 
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, Linear};
-use burn::tensor::module::{attention as burn_attention, interpolate, layer_norm as burn_layer_norm};
-use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
+use burn::module::Param;
+use burn::tensor::module;
+use burn::tensor::ops::{AttentionModuleOptions, ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{DType, FloatDType, Tensor, activation};
 
-use crate::{LayerNorm, Mask};
+use crate::{Conv2d, GroupNorm, LayerNorm, Linear, Mask};
 
 /// See [`crate::silu`].
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -27,7 +26,14 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// See [`crate::conv2d`].
 pub fn conv2d(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
-    conv.forward(x)
+    let [top, left, bottom, right] = conv.padding;
+    let bias = conv.bias.as_ref().map(|bias| bias.val());
+    // burn pads all sides alike.
+    let (x, padding) = match [top, left] == [bottom, right] {
+        true => (x, [top, left]),
+        false => (x.pad((left, right, top, bottom), 0.0), [0, 0]),
+    };
+    module::conv2d(x, conv.weight.val(), bias, ConvOptions::new(conv.stride, padding, [1, 1], 1))
 }
 
 /// See [`crate::conv2d_add`].
@@ -48,12 +54,12 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
 
 /// See [`crate::upsample_nearest`].
 pub fn upsample_nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
+    module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
 }
 
 /// See [`crate::linear`].
 pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
-    layer.forward(x)
+    module::linear(x, layer.weight.val().transpose(), layer.bias.as_ref().map(|bias| bias.val()))
 }
 
 /// See [`crate::linear_add`].
@@ -79,18 +85,13 @@ pub(crate) fn gate(x: Tensor<3>) -> Tensor<3> {
 pub fn group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let dtype = x.dtype();
-    let x = to_f32(x).reshape([batch, norm.num_groups, channels / norm.num_groups * height * width]);
+    let x = to_f32(x).reshape([batch, norm.groups, channels / norm.groups * height * width]);
     let mean = x.clone().mean_dim(2); // [batch, groups, 1]
     let centred = x - mean;
     let variance = centred.clone().square().mean_dim(2);
     let normalised = centred / (variance + norm.epsilon).sqrt();
-    let mut y = normalised.reshape([batch, channels, height, width]);
-    if let Some(gamma) = &norm.gamma {
-        y = y * to_f32(gamma.val()).reshape([1, channels, 1, 1]);
-    }
-    if let Some(beta) = &norm.beta {
-        y = y + to_f32(beta.val()).reshape([1, channels, 1, 1]);
-    }
+    let per_channel = |weights: &Param<Tensor<1>>| to_f32(weights.val()).reshape([1, channels, 1, 1]);
+    let y = normalised.reshape([batch, channels, height, width]) * per_channel(&norm.weight) + per_channel(&norm.bias);
     from_f32(y, dtype)
 }
 
@@ -102,8 +103,8 @@ pub fn group_norm_silu(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
 /// See [`crate::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, norm: &LayerNorm) -> Tensor<3> {
     let dtype = x.dtype();
-    let beta = norm.beta.as_ref().map(|beta| to_f32(beta.val()));
-    from_f32(burn_layer_norm(to_f32(x), to_f32(norm.gamma.val()), beta, norm.epsilon), dtype)
+    let (weight, bias) = (to_f32(norm.weight.val()), to_f32(norm.bias.val()));
+    from_f32(module::layer_norm(to_f32(x), weight, Some(bias), norm.epsilon), dtype)
 }
 
 /// See [`crate::attention`].
@@ -113,7 +114,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: Mask) -> Tensor
     mask.assert_fits(&q, &k);
     let dtype = q.dtype();
     let options = AttentionModuleOptions { is_causal: mask == Mask::Causal, ..Default::default() };
-    from_f32(burn_attention(to_f32(q), to_f32(k), to_f32(v), None, None, options), dtype)
+    from_f32(module::attention(to_f32(q), to_f32(k), to_f32(v), None, None, options), dtype)
 }
 
 fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {

@@ -1,11 +1,11 @@
 //! The gradients of every operation on the CPU against those of its reference, which burn differentiates.
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, GradientCheckpointingStrategy, Gradients, Tensor, TensorData};
 use pyrograph_kernels as kernels;
-use pyrograph_kernels::{LayerNorm, Mask, reference};
+use pyrograph_kernels::{
+    Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, LayerNorm, Linear, LinearConfig, Mask, reference,
+};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -65,14 +65,10 @@ fn input<const D: usize>(shape: [usize; D], frozen: bool, device: &Device) -> Te
     if frozen { x } else { x.require_grad() }
 }
 
-fn conv(
-    [channels_in, channels_out, kernel, stride]: [usize; 4],
-    [top, left, bottom, right]: [usize; 4],
-    device: &Device,
-) -> Conv2d {
+fn conv([channels_in, channels_out, kernel, stride]: [usize; 4], padding: [usize; 4], device: &Device) -> Conv2d {
     let mut conv = Conv2dConfig::new([channels_in, channels_out], [kernel; 2])
         .with_stride([stride; 2])
-        .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
+        .with_padding(padding)
         .init(device);
     conv.weight = parameter([channels_out, channels_in, kernel, kernel], 1, device);
     conv.bias = Some(parameter([channels_out], 2, device));
@@ -138,7 +134,7 @@ fn enlarged_convolutions() {
 
 fn linear([d_input, d_output]: [usize; 2], device: &Device) -> Linear {
     let mut layer = LinearConfig::new(d_input, d_output).init(device);
-    layer.weight = parameter([d_input, d_output], 3, device);
+    layer.weight = parameter([d_output, d_input], 3, device);
     layer.bias = Some(parameter([d_output], 4, device));
     layer
 }
@@ -164,12 +160,12 @@ fn linear_layers() {
     }
 }
 
-/// A weight that is kept as `[d_output, d_input]`, and an addend.
+/// A weight that is a view of a matrix `[d_input, d_output]`, and an addend.
 #[test]
 fn a_transposed_weight_and_an_addend() {
     let device = Device::flex().autodiff();
     let mut layer = linear([9, 6], &device);
-    let stored = random([6, 9], 5, &device).require_grad();
+    let stored = random([9, 6], 5, &device).require_grad();
     let mut transposed = || {
         layer.weight = Param::initialized(layer.weight.id, stored.clone().transpose());
         layer.clone()
@@ -196,8 +192,8 @@ fn gated_layers() {
 
 fn group_norm(groups: usize, channels: usize, device: &Device) -> GroupNorm {
     let mut norm = GroupNormConfig::new(groups, channels).init(device);
-    norm.gamma = Some(parameter([channels], 5, device));
-    norm.beta = Some(parameter([channels], 6, device));
+    norm.weight = parameter([channels], 5, device);
+    norm.bias = parameter([channels], 6, device);
     norm
 }
 
@@ -213,7 +209,7 @@ fn group_norms() {
             let x = input(shape, frozen_input, &device);
             // So that the mean is not that of a normalised tensor.
             let moved = || x.clone() * 2.0 + 0.5;
-            let weights = [&norm.gamma, &norm.beta].map(|weight| weight.as_ref().expect("it has both").val());
+            let weights = [&norm.weight, &norm.bias].map(|weight| weight.val());
             let [gamma, beta] = [leaf("the scale", &weights[0]), leaf("the shift", &weights[1])];
             let leaves = [leaf("the input", &x), gamma, beta];
             let case = format!("{shape:?}, {groups} groups, {frozen_weights}");
@@ -230,15 +226,15 @@ fn layer_norms() {
     for [frozen_weights, frozen_input] in FROZEN {
         for shape in [[2, 70, 33], [3, 1, 100], [1, 5, 7]] {
             let mut norm = LayerNorm::new(shape[2], 1e-2, &device);
-            norm.gamma = parameter([shape[2]], 7, &device);
-            norm.beta = Some(parameter([shape[2]], 8, &device));
+            norm.weight = parameter([shape[2]], 7, &device);
+            norm.bias = parameter([shape[2]], 8, &device);
             if frozen_weights {
                 norm = norm.no_grad();
             }
             let x = input(shape, frozen_input, &device);
             let moved = || x.clone() * 2.0 + 0.5;
-            let beta = norm.beta.as_ref().expect("it has a shift").val();
-            let leaves = [leaf("the input", &x), leaf("the scale", &norm.gamma.val()), leaf("the shift", &beta)];
+            let (weight, bias) = (norm.weight.val(), norm.bias.val());
+            let leaves = [leaf("the input", &x), leaf("the scale", &weight), leaf("the shift", &bias)];
             let (fast, plain) = (kernels::layer_norm(moved(), &norm), reference::layer_norm(moved(), &norm));
             check(&format!("{shape:?}"), &fast, &plain, &leaves);
         }

@@ -1,10 +1,7 @@
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::{Device, Tensor};
-use pyrograph_kernels::{conv2d, group_norm};
+use pyrograph_kernels::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, conv2d, group_norm};
 
 /// Tells pictures from reconstructions, patch by patch: the `PatchGAN` of pix2pix (Isola et al.,
 /// <https://arxiv.org/abs/1611.07004>), as VQGAN uses it (Esser et al., <https://arxiv.org/abs/2012.09841>), with group
@@ -23,7 +20,7 @@ impl PatchDiscriminator {
         let width = |layer: usize| channels << layer.min(3);
         let conv = |from, to, stride| {
             let conv = Conv2dConfig::new([from, to], [4, 4]).with_stride([stride, stride]);
-            conv.with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
+            conv.with_padding([1; 4]).init(device)
         };
         let mut convs = vec![conv(3, channels, 2)];
         convs.extend((1..halvings).map(|layer| conv(width(layer - 1), width(layer), 2)));

@@ -3,8 +3,8 @@
 //! Losses are functions of a model's outputs, so that the models stay those of inference:
 //!
 //! ```
-//! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Tensor};
+//! use pyrograph_kernels::{LinearConfig, linear};
 //! use pyrograph_scheduler::{Diffusion, Generator, SchedulerConfig};
 //! use pyrograph_train::{TimestepSampler, Weighting, denoising_loss};
 //!
@@ -15,7 +15,7 @@
 //! let timesteps = TimestepSampler::Stratified.draw(4, diffusion.steps(), &mut generator);
 //! let noise = generator.randn_tensor([4, 1, 8, 8], &device);
 //! let model = LinearConfig::new(8, 8).init(&device); // the UNet's place
-//! let predict = |noisy: Tensor<4>, _timesteps: &[f64]| model.forward(noisy);
+//! let predict = |noisy: Tensor<4>, _timesteps: &[f64]| linear(noisy, &model);
 //! let losses = denoising_loss(&diffusion, Weighting::MinSnr(5.0), predict, original, noise, &timesteps);
 //! let gradients = losses.mean().backward();
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())

@@ -1,9 +1,9 @@
 //! What must hold of timesteps, averages and codebooks, whatever the model.
 
 use burn::module::Param;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_autoencoder::VectorQuantizer;
+use pyrograph_kernels::{Linear, LinearConfig};
 use pyrograph_scheduler::Generator;
 use pyrograph_train::{
     CodebookMeans, Ema, ImportanceSampler, PatchDiscriminator, TimestepSampler, Trainer, TrainerConfig,

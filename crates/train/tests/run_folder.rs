@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use pyrograph_checkpoint::faults::{Fault, inject};
+use pyrograph_kernels::{Linear, LinearConfig, linear};
 use pyrograph_scheduler::Generator;
 use pyrograph_train::{RunFolder, TrainError, Trainer, TrainerConfig};
 
@@ -17,7 +17,7 @@ fn layer() -> Linear {
 
 fn loss(layer: &Linear, generator: &mut Generator) -> Tensor<1> {
     let x: Tensor<2> = generator.randn_tensor([8, 3, 1, 1], &layer.weight.device()).reshape([8, 3]);
-    layer.forward(x).square().mean()
+    linear(x, layer).square().mean()
 }
 
 /// The same trainer after one, two and three steps.

@@ -2,8 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
+use pyrograph_kernels::{Linear, LinearConfig, linear};
 use pyrograph_scheduler::Generator;
 use pyrograph_train::{TrainError, Trainer, TrainerConfig};
 
@@ -15,7 +15,7 @@ fn layer(device: &Device) -> Linear {
 fn loss(layer: &Linear, generator: &mut Generator) -> Tensor<1> {
     let x: Tensor<2> = generator.randn_tensor([8, 3, 1, 1], &layer.weight.device()).reshape([8, 3]);
     let sums = x.clone().narrow(1, 0, 2) + x.clone().narrow(1, 1, 2);
-    (layer.forward(x) - sums).square().mean()
+    (linear(x, layer) - sums).square().mean()
 }
 
 fn step(trainer: &mut Trainer<Linear>) -> f64 {

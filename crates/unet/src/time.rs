@@ -1,9 +1,8 @@
 //! The time embedding.
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use pyrograph_kernels::{linear, silu};
+use pyrograph_kernels::{Linear, LinearConfig, linear, silu};
 
 /// Sinusoidal features of the timesteps, "Attention Is All You Need" (<https://arxiv.org/abs/1706.03762>), section 3.5:
 /// the frequencies fall from 1 to 1/10000 over half the width.

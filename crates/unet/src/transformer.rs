@@ -1,10 +1,12 @@
 //! The spatial transformer, in which the text conditions the image.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::{Attention, from_tokens, to_tokens};
-use pyrograph_kernels::{LayerNorm, geglu, group_norm, layer_norm, linear, linear_add};
+use pyrograph_kernels::{
+    GroupNorm, GroupNormConfig, LayerNorm, Linear, LinearConfig, geglu, group_norm, layer_norm, linear, linear_add,
+};
 
 use crate::UNet2dConditionConfig;
 

@@ -1,11 +1,9 @@
 //! The whole network.
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, GroupNormConfig};
 use burn::tensor::{DType, Device, Tensor};
 use pyrograph_blocks::conv_3x3;
-use pyrograph_kernels::{conv2d, group_norm_silu, silu};
+use pyrograph_kernels::{Conv2d, GroupNorm, GroupNormConfig, conv2d, group_norm_silu, silu};
 
 use crate::{ConfigError, DownBlock, MidBlock, TimestepEmbedding, UNet2dConditionConfig, UpBlock, timestep_features};
 

@@ -1,13 +1,11 @@
 use std::sync::Mutex;
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{
-    Embedding, EmbeddingConfig, GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::{bf16, f16};
 use pyrograph_checkpoint::{Checkpoint, CheckpointError, SafetensorsFile, TensorInfo, Weights, load};
+use pyrograph_kernels::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, LayerNorm, Linear, LinearConfig};
 use serde_json::json;
 
 use crate::{message, reference, safetensors};
@@ -38,7 +36,7 @@ fn net(device: &Device) -> Net {
         norm: GroupNormConfig::new(1, 2).init(device),
         token: EmbeddingConfig::new(4, 2).init(device),
         to_out: vec![linear([3, 2], true)],
-        net: (LayerNormConfig::new(2).init(device), Choice::Linear(linear([40, 33], false))),
+        net: (LayerNorm::new(2, 1e-5, device), Choice::Linear(linear([40, 33], false))),
         absent: None,
         extra: Some(linear([2, 2], false)),
         scale: Param::from_data([9.0], device),
@@ -119,11 +117,11 @@ fn every_float_type_into_float32_and_float16() {
             assert_eq!(net.conv.weight.val().dtype(), to);
             assert_eq!(values(&net.conv.weight), expected("conv.weight", 12));
             assert_eq!(values(net.conv.bias.as_ref().unwrap()), expected("conv.bias", 3));
-            assert_eq!(values(net.norm.gamma.as_ref().unwrap()), expected("norm.weight", 2));
-            assert_eq!(values(net.norm.beta.as_ref().unwrap()), expected("norm.bias", 2));
+            assert_eq!(values(&net.norm.weight), expected("norm.weight", 2));
+            assert_eq!(values(&net.norm.bias), expected("norm.bias", 2));
             assert_eq!(values(&net.token.weight), expected("token.weight", 8));
             assert_eq!(values(net.to_out[0].bias.as_ref().unwrap()), expected("to_out.0.bias", 2));
-            assert_eq!(values(&net.net.0.gamma), expected("net.0.weight", 2));
+            assert_eq!(values(&net.net.0.weight), expected("net.0.weight", 2));
             assert_eq!(values(&net.scale), expected("scale", 1));
         }
     }
@@ -291,11 +289,11 @@ fn a_text_tower_from_a_folder_and_a_single_file() {
     let table = |rows| EmbeddingConfig::new(rows, 6).init(&device);
     let load_from = |name: &str| {
         let embeddings = Embeddings { token_embedding: table(49408), position_embedding: table(77) };
-        let mut text = Text { embeddings, final_layer_norm: LayerNormConfig::new(6).init(&device) };
+        let mut text = Text { embeddings, final_layer_norm: LayerNorm::new(6, 1e-5, &device) };
         let checkpoint = Checkpoint::open(&reference(name)).unwrap();
         let report = load(&mut text, checkpoint.text_encoder.weights.as_ref(), DType::F32).unwrap();
         assert_eq!((report.loaded, report.unused.len()), (4, 32), "two blocks of 16 tensors are not asked for");
-        [values(&text.embeddings.token_embedding.weight), values(&text.final_layer_norm.gamma)].concat()
+        [values(&text.embeddings.token_embedding.weight), values(&text.final_layer_norm.weight)].concat()
     };
     assert_eq!(load_from("tiny-sd1"), load_from("tiny-sd1.ckpt"));
 }

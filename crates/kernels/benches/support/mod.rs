@@ -1,19 +1,19 @@
 //! The rows of `shapes.csv` as functions to be timed.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNormConfig, LinearConfig, PaddingConfig2d};
 use burn::tensor::module::{attention as burn_attention, layer_norm as burn_layer_norm};
 use burn::tensor::wgpu::{WgpuInitError, WgpuSetup};
 use burn::tensor::{Device, DeviceKind, Distribution, FloatDType, Tensor};
 use pyrograph_kernels as kernels;
-use pyrograph_kernels::{AdapterCapabilities, LayerNorm, Mask, reference};
+use pyrograph_kernels::{
+    AdapterCapabilities, Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, LayerNorm, LinearConfig, Mask, reference,
+};
 
 /// Whose operation is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     Pyrograph,
-    /// What burn has for it.
+    /// burn's own operation.
     Burn,
     /// The function of `reference`, where that is not burn's.
     Reference,
@@ -67,7 +67,7 @@ impl Row {
         self.dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
     }
 
-    /// What it takes once.
+    /// The operation, to be timed.
     pub fn function(&self, whose: Contender, device: &Device, dtype: FloatDType) -> Box<dyn FnMut()> {
         let random = Random { device: device.clone(), dtype };
         let dims = self.dims.as_slice();
@@ -133,8 +133,8 @@ impl Row {
                 let f = match (whose, silu) {
                     (Contender::Pyrograph, false) => kernels::group_norm,
                     (Contender::Pyrograph, true) => kernels::group_norm_silu,
-                    (Contender::Burn, false) => |x, norm: &burn::nn::GroupNorm| norm.forward(x),
-                    (Contender::Burn, true) => |x, norm: &burn::nn::GroupNorm| reference::silu(norm.forward(x)),
+                    (Contender::Burn, false) => burn_group_norm,
+                    (Contender::Burn, true) => |x, norm: &GroupNorm| reference::silu(burn_group_norm(x, norm)),
                     (Contender::Reference, false) => reference::group_norm,
                     (Contender::Reference, true) => reference::group_norm_silu,
                 };
@@ -145,9 +145,9 @@ impl Row {
                 let x = random.tensor([batch, tokens, width]);
                 let f = match whose {
                     Contender::Pyrograph => kernels::layer_norm,
-                    Contender::Burn => |x, norm: &LayerNorm| {
-                        burn_layer_norm(x, norm.gamma.val(), norm.beta.as_ref().map(|beta| beta.val()), norm.epsilon)
-                    },
+                    Contender::Burn => {
+                        |x, norm: &LayerNorm| burn_layer_norm(x, norm.weight.val(), Some(norm.bias.val()), norm.epsilon)
+                    }
                     Contender::Reference => reference::layer_norm,
                 };
                 Box::new(move || drop(f(x.clone(), &norm)))
@@ -155,6 +155,14 @@ impl Row {
             (name, _) => panic!("no operation {name} with {} dimensions", dims.len()),
         }
     }
+}
+
+fn burn_group_norm(x: Tensor<4>, norm: &GroupNorm) -> Tensor<4> {
+    let mut layer =
+        burn::nn::GroupNormConfig::new(norm.groups, x.dims()[1]).with_epsilon(norm.epsilon).init(&x.device());
+    layer.gamma = Some(norm.weight.clone());
+    layer.beta = Some(norm.bias.clone());
+    layer.forward(x)
 }
 
 /// Random tensors and layers.
@@ -172,7 +180,7 @@ impl Random {
     fn conv2d(&self, channels: [usize; 2], kernel: usize, stride: usize) -> Conv2d {
         let pad = kernel / 2;
         let config = Conv2dConfig::new(channels, [kernel; 2]).with_stride([stride; 2]);
-        self.cast(config.with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad)).init(&self.device))
+        self.cast(config.with_padding([pad; 4]).init(&self.device))
     }
 
     fn cast<M: Module>(&self, module: M) -> M {

@@ -20,7 +20,7 @@ const KEYS: usize = 512;
 /// See [`crate::attention`].
 ///
 /// The scores are made block by block and the softmax is carried along: every query keeps its largest score and the
-/// sum of exponentials so far, and rescales what it has when the largest score grows
+/// sum of exponentials so far, and rescales its sums when the largest score grows
 /// ([Dao et al.](https://arxiv.org/abs/2205.14135)).
 pub(crate) fn attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: Mask) -> Option<Tensor<4>> {
     let [batch, heads, tokens, head_dim] = q.dims();
@@ -80,7 +80,7 @@ impl Heads {
     }
 }
 
-/// One head of one picture, `[tokens, head_dim]`.
+/// One head of one image, `[tokens, head_dim]`.
 #[derive(Clone, Copy, Debug)]
 struct Head<'a> {
     values: &'a [f32],

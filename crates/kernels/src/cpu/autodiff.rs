@@ -1,4 +1,4 @@
-//! How an operation of this module gets a gradient under burn's autodiff: it runs on the values of its inputs as ever, and
+//! How an operation of this module gets a gradient under burn's autodiff: it runs on the values of its inputs, and
 //! its result is recorded with the [`Gradient`] that answers when the backward pass arrives there.
 
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use super::values::Values;
 
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
-/// The gradients of an operation with respect to its `N` inputs, with what it keeps of the forward pass.
+/// The gradients of an operation with respect to its `N` inputs, with the values that it keeps of the forward pass.
 pub(super) trait Gradient<const N: usize>: Clone + Debug + Send + 'static {
     /// From the gradient of the output, which may be a view: the gradients of the inputs that are `wanted`, in row-major
     /// order. The others are not computed.
@@ -34,7 +34,7 @@ pub(super) fn track<const D: usize>(x: &Tensor<D>) -> Option<Tracked> {
 pub(super) struct Inputs<const N: usize>([Option<Tracked>; N]);
 
 impl<const N: usize> Inputs<N> {
-    /// `None` for what has to be left to burn: a float type that is narrower than the gradients' own, and a first input
+    /// `None` for cases that are left to burn: a float type that is narrower than the gradients' own, and a first input
     /// outside of autodiff with others inside.
     pub(super) fn new(inputs: [Option<Tracked>; N]) -> Option<Self> {
         let narrow = inputs.iter().flatten().any(|input| input.primitive().dtype() != DType::F32);

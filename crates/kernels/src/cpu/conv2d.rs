@@ -2,13 +2,13 @@ mod gradient;
 mod input_gradient;
 mod weight_gradient;
 
-use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::autodiff::{Inputs, track};
 use super::values::{Values, tensor};
 use super::{im2col, pointwise, winograd};
+use crate::Conv2d;
 use crate::geometry::Geometry;
 
 /// See [`crate::conv2d`].
@@ -28,7 +28,7 @@ pub(crate) fn conv2d(x: &Tensor<4>, conv: &Conv2d) -> Option<Tensor<4>> {
     Some(inputs.record(y, || gradient::Conv2dGradient { geometry, x: values, weight }))
 }
 
-/// Fills `y`, `[batch, channels_out, height_out, width_out]`. Every thread works on pictures of its own as far as there are
+/// Fills `y`, `[batch, channels_out, height_out, width_out]`. Every thread works on images of its own as far as there are
 /// enough: the algorithms' own loops are too short for threads where channels are few.
 fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     if y.is_empty() {
@@ -40,7 +40,7 @@ fn convolve(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>
     });
 }
 
-/// Pictures for each thread.
+/// Images for each thread.
 fn share(geometry: &Geometry) -> usize {
     geometry.batch.div_ceil(rayon::current_num_threads()).max(1)
 }

@@ -42,7 +42,7 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// What becomes of the values that the result already holds.
+/// The use of the values that the result already holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Previous {
     Replace,

@@ -19,7 +19,7 @@ pub(super) const GAP: usize = 16;
 /// of a matrix, which the weights multiply ([Chellapilla et al.](https://inria.hal.science/inria-00112631)).
 pub(super) fn conv2d(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let Geometry { batch, channels_in, channels_out, size_out: [height, width], kernel, .. } = *geometry;
-    let rows = batch * height; // output rows of all pictures, one after the other
+    let rows = batch * height; // output rows of all images, one after the other
     let rows_per_block = PIXELS.div_ceil(width).min(rows);
     let stride = rows_per_block * width + GAP;
     let mut patches = Scratch::new(channels_in * kernel[0] * kernel[1] * stride);
@@ -35,7 +35,7 @@ pub(super) fn conv2d(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Optio
 /// Fills `patches[channel_in, kernel_row, kernel_column, pixel]`.
 pub(super) fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>, patches: &mut [f32], stride: usize) {
     let Geometry { size_in: [height, width], size_out: [height_out, width_out], kernel, stride: steps, .. } = *geometry;
-    // The picture of every row and the input line under its first tap: divisions are slow.
+    // The image of every row and the input line under its first tap: divisions are slow.
     let lines: Vec<_> = block.map(|row| (row / height_out, row % height_out * steps[0])).collect();
     patches.par_chunks_mut(kernel[0] * kernel[1] * stride).enumerate().for_each(|(channel, patches)| {
         for (tap, patches) in patches.chunks_exact_mut(stride).enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn write_patches(geometry: &Geometry, x: &[f32], block: Range<usize>,
     });
 }
 
-/// Adds `patches[channel_in, kernel_row, kernel_column, pixel]` of some output rows of one picture to the pixels of `x`,
+/// Adds `patches[channel_in, kernel_row, kernel_column, pixel]` of some output rows of one image to the pixels of `x`,
 /// `[channels_in, height, width]`, that they were taken from.
 pub(super) fn add_patches(geometry: &Geometry, patches: &[f32], rows: Range<usize>, x: &mut [f32]) {
     let Geometry { size_in: [height, width], size_out: [_, width_out], kernel, stride, .. } = *geometry;

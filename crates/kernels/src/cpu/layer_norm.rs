@@ -15,10 +15,10 @@ const TOKENS: usize = 64;
 /// See [`crate::layer_norm`].
 pub(crate) fn layer_norm(x: &Tensor<3>, norm: &LayerNorm) -> Option<Tensor<3>> {
     let width = x.dims()[2];
-    let (gamma, beta) = (norm.gamma.val(), norm.beta.as_ref()?.val());
+    let (gamma, beta) = (norm.weight.val(), norm.bias.val());
     let inputs = Inputs::new([track(x), track(&gamma), track(&beta)])?;
     let (values, gamma, beta) = (Values::contiguous(x)?, Values::contiguous(&gamma)?, Values::contiguous(&beta)?);
-    if x.shape().num_elements() == 0 || norm.gamma.dims() != [width] {
+    if x.shape().num_elements() == 0 || norm.weight.dims() != [width] {
         return None;
     }
     let mut y = vec![0.0; x.shape().num_elements()];

@@ -1,6 +1,5 @@
 mod gradient;
 
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -9,6 +8,7 @@ use super::gate::gate_tokens;
 use super::gemm::{Matrix, MatrixMut, Previous, gemm};
 use super::scratch::Scratch;
 use super::values::{Values, tensor};
+use crate::Linear;
 
 /// Tokens whose projection, twice the width, is kept until it is gated.
 const TOKENS: usize = 256;
@@ -54,7 +54,7 @@ pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
 struct Operands {
     x: Values,
     weight: Values,
-    /// Of the weight, which may be the transposed view of a matrix `[d_output, d_input]`.
+    /// Of the weight `[d_output, d_input]`, which may be a view.
     strides: [usize; 2],
     bias: Option<Values>,
     d_input: usize,
@@ -64,7 +64,7 @@ struct Operands {
 impl Operands {
     fn new<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Self> {
         let weight = layer.weight.val();
-        let [d_input, d_output] = weight.dims();
+        let [d_output, d_input] = weight.dims();
         if x.shape().num_elements() == 0 || x.dims()[D - 1] != d_input || d_output == 0 {
             return None;
         }
@@ -77,7 +77,7 @@ impl Operands {
         Some(Self { x: Values::contiguous(x)?, weight, strides, bias, d_input, d_output })
     }
 
-    /// `y = x W + b` on the calling thread.
+    /// `y = x W^T + b` on the calling thread.
     fn project(&self, x: &[f32], y: &mut [f32]) {
         let Self { d_input, d_output, .. } = *self;
         let tokens = y.len() / d_output;
@@ -89,7 +89,8 @@ impl Operands {
             None => Previous::Replace,
         };
         let x = Matrix::new(x, [tokens, d_input], [d_input, 1]);
-        let weight = Matrix::new(&self.weight, [d_input, d_output], self.strides);
+        let [row, column] = self.strides;
+        let weight = Matrix::new(&self.weight, [d_input, d_output], [column, row]);
         gemm(MatrixMut::new(y, [tokens, d_output], d_output), x, weight, previous);
     }
 }

@@ -1,7 +1,7 @@
 //! The operations on the CPU backend, where burn's own forms take about twice PyTorch's time.
 //!
-//! Every function returns `None` for what it does not cover: another backend, float64, an exotic layer. The caller then
-//! takes the [reference](crate::reference). Under autodiff an operation records its own gradient. Arithmetic is float32; float16 and bfloat16 tensors are
+//! Every function returns `None` for inputs that it does not cover: another backend, float64. The caller then takes the
+//! [reference](crate::reference). Under autodiff an operation records its own gradient. Arithmetic is float32; float16 and bfloat16 tensors are
 //! widened on the way in and narrowed on the way out. Multiplications are left to the `gemm` crate, which chooses the
 //! instruction set at run time; the loops around it are bound by memory.
 

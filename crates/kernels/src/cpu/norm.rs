@@ -1,6 +1,5 @@
 mod gradient;
 
-use burn::nn::GroupNorm;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -8,7 +7,7 @@ use super::autodiff::{Inputs, track};
 use super::math;
 use super::values::{Values, tensor};
 use super::vectorized::vectorized;
-use crate::Activation;
+use crate::{Activation, GroupNorm};
 
 /// Values that are added up in float32; their sums are added up in float64.
 const RUN: usize = 4096;
@@ -16,19 +15,18 @@ const RUN: usize = 4096;
 /// See [`crate::group_norm`] and [`crate::group_norm_silu`].
 pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {
     let [_, channels, height, width] = x.dims();
-    let (Some(gamma), Some(beta)) = (&norm.gamma, &norm.beta) else { return None };
-    let inputs = Inputs::new([track(x), track(&gamma.val()), track(&beta.val())])?;
-    let (values, gamma, beta) =
-        (Values::contiguous(x)?, Values::contiguous(&gamma.val())?, Values::contiguous(&beta.val())?);
-    if x.shape().num_elements() == 0 || channels != norm.num_channels {
+    let (gamma, beta) = (norm.weight.val(), norm.bias.val());
+    let inputs = Inputs::new([track(x), track(&gamma), track(&beta)])?;
+    let (values, gamma, beta) = (Values::contiguous(x)?, Values::contiguous(&gamma)?, Values::contiguous(&beta)?);
+    if x.shape().num_elements() == 0 {
         return None;
     }
     let mut y = vec![0.0; x.shape().num_elements()];
-    let per_group = channels / norm.num_groups;
+    let per_group = channels / norm.groups;
     let (area, epsilon) = (height * width, norm.epsilon);
     let groups = y.par_chunks_exact_mut(per_group * area).zip(values.par_chunks_exact(per_group * area));
     groups.enumerate().for_each(|(i, (y, x))| {
-        let channels = i % norm.num_groups * per_group..(i % norm.num_groups + 1) * per_group;
+        let channels = i % norm.groups * per_group..(i % norm.groups + 1) * per_group;
         normalize(x, y, &gamma[channels.clone()], &beta[channels], area, epsilon, activation);
     });
     let y = tensor(y, x.dims(), x);
@@ -44,7 +42,7 @@ pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation
 }
 
 vectorized! {
-    /// One group of one picture, `[channels, area]`.
+    /// One group of one image, `[channels, area]`.
     fn normalize(
         x: &[f32],
         y: &mut [f32],

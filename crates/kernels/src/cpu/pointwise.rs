@@ -8,7 +8,7 @@ pub(super) fn covers(geometry: &Geometry) -> bool {
     geometry.kernel == [1, 1] && geometry.stride == [1, 1] && geometry.size_in == geometry.size_out
 }
 
-/// A 1x1 convolution, which is one matrix product per picture: `[channels_out, channels_in]` by `[channels_in, pixels]`.
+/// A 1x1 convolution, which is one matrix product per image: `[channels_out, channels_in]` by `[channels_in, pixels]`.
 pub(super) fn conv2d(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     let Geometry { channels_in, channels_out, .. } = *geometry;
     let area = geometry.area_out();

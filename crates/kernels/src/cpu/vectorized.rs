@@ -1,7 +1,7 @@
 /// Compiles a function for AVX-512, for AVX2 and for the build's own target, and calls the best that the processor has.
 ///
 /// The compiler vectorises plain loops, but only for the instructions it may assume: on x86-64 that is SSE2, four
-/// values at a time instead of sixteen. What the function calls must be `#[inline(always)]` to be compiled along.
+/// values at a time instead of sixteen. The functions that it calls must be `#[inline(always)]`.
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
         $(#[$meta])*

@@ -49,7 +49,7 @@ const VALUES: usize = 8 << 20;
 /// Gap between the grids of neighbouring channels, so that they do not start in the same cache set.
 const GAP: usize = 16;
 
-/// How the output is cut into tiles. The rows of tiles of all pictures are counted one after the other.
+/// How the output is cut into tiles. The rows of tiles of all images are counted one after the other.
 #[derive(Clone, Copy, Debug)]
 struct Tiling {
     rows_per_image: usize,
@@ -131,7 +131,7 @@ fn multiply(
     );
 }
 
-/// The picture and the row within it, for rows counted over all pictures.
+/// The image and the row within it, for rows counted over all images.
 fn locate(tiling: &Tiling, rows: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
     let rows_per_image = tiling.rows_per_image;
     rows.map(move |row| (row / rows_per_image, row % rows_per_image))

@@ -42,7 +42,7 @@ impl AdapterCapabilities {
     pub fn of(adapter: &wgpu::Adapter) -> Self {
         let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
         let info = adapter.get_info();
-        // The shaders give a subgroup room for what one of 64 invocations has to do.
+        // The shaders have registers for a subgroup of 64 invocations at most.
         let usable = adapter.features().contains(needed) && info.subgroup_max_size <= 64;
         let properties = if usable { adapter.cooperative_matrix_properties() } else { Vec::new() };
         let units = |scalar| {

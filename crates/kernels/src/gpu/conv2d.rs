@@ -1,4 +1,3 @@
-use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::conv2d::{Form, Parameters, Software, Stage};
 use pyrograph_shaders::{self as shaders, Steps};
@@ -8,6 +7,7 @@ use super::addend::Addend;
 use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
 use super::matmul::pointwise;
+use crate::Conv2d;
 use crate::geometry::Geometry;
 
 /// Square kernels of one or three pixels with the same stride in both directions. The input may first be

@@ -1,4 +1,3 @@
-use burn::nn::GroupNorm;
 use burn::tensor::Tensor;
 use pyrograph_shaders as shaders;
 use pyrograph_shaders::group_norm::{Parameters, Stage, Threads};
@@ -6,15 +5,14 @@ use pyrograph_shaders::group_norm::{Parameters, Stage, Threads};
 use super::adapter::{Adapter, Form, adapter};
 use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
-use crate::Activation;
+use crate::{Activation, GroupNorm};
 
 /// Images whose number of pixels is a multiple of four.
 pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation) -> Option<Tensor<4>> {
     let adapter = adapter(x)?;
-    let (gamma, beta) = (norm.gamma.as_ref()?.val(), norm.beta.as_ref()?.val());
     let [batch, channels, height, width] = x.dims();
-    let (groups, pixels) = (norm.num_groups, height * width);
-    if pixels % 4 != 0 || channels != norm.num_channels {
+    let (groups, pixels) = (norm.groups, height * width);
+    if pixels % 4 != 0 {
         return None;
     }
     let (rows, channels) = (batch * groups, channels / groups);
@@ -28,7 +26,7 @@ pub(crate) fn group_norm(x: &Tensor<4>, norm: &GroupNorm, activation: Activation
     let stage = shaders::Stage::GroupNorm(choose(adapter, channels * pixels, activation));
     let workgroups = Tile { rows: 1, columns: 1 }.across([1, rows])?;
     let launch = Launch::new(stage, workgroups, x.dims()).with_parameters(&parameters);
-    Some(launch.on_three(x.clone(), gamma, beta, None))
+    Some(launch.on_three(x.clone(), norm.weight.val(), norm.bias.val(), None))
 }
 
 /// The stage that suits the adapter and the values of a group.

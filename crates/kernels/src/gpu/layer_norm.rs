@@ -10,7 +10,6 @@ use crate::LayerNorm;
 /// Tokens whose width is a multiple of four.
 pub(crate) fn layer_norm(x: &Tensor<3>, norm: &LayerNorm) -> Option<Tensor<3>> {
     let adapter = adapter(x)?;
-    let beta = norm.beta.as_ref()?.val();
     let [batch, tokens, width] = x.dims();
     if width % 4 != 0 {
         return None;
@@ -20,7 +19,7 @@ pub(crate) fn layer_norm(x: &Tensor<3>, norm: &LayerNorm) -> Option<Tensor<3>> {
     let workgroups = Tile { rows: 1, columns: 1 }.across([1, rows])?;
     let stage = shaders::Stage::LayerNorm(choose(adapter));
     let launch = Launch::new(stage, workgroups, x.dims()).with_parameters(&parameters);
-    Some(launch.on_three(x.clone(), norm.gamma.val(), beta, None))
+    Some(launch.on_three(x.clone(), norm.weight.val(), norm.bias.val(), None))
 }
 
 /// The stage that suits the adapter.

@@ -1,5 +1,3 @@
-use burn::nn::Linear;
-use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use pyrograph_shaders::matmul::{Form, Layer, Parameters, Stage};
 use pyrograph_shaders::{self as shaders, Epilogue, Steps};
@@ -9,10 +7,11 @@ use super::addend::Addend;
 use super::conv2d::bias;
 use super::dispatch::{Tile, narrow};
 use super::launch::Launch;
+use crate::{Conv2d, Linear};
 
-/// `x W + b` over the last dimension, and `addend` of the output's shape on it where both widths are multiples of four.
+/// `x W^T + b` over the last dimension, and `addend` of the output's shape on it where both widths are multiples of four.
 pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Option<&Tensor<D>>) -> Option<Tensor<D>> {
-    let [_, d_output] = layer.weight.dims();
+    let [d_output, _] = layer.weight.dims();
     let mut shape = x.dims();
     shape[D - 1] = d_output;
     if addend.is_some_and(|addend| addend.dims() != shape) {
@@ -25,7 +24,7 @@ pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear, addend: Opti
 
 /// A projection whose left half is multiplied with the GELU of its right half, each a multiple of four wide.
 pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
-    let [_, d_output] = proj.weight.dims();
+    let [d_output, _] = proj.weight.dims();
     let [batch, tokens, _] = x.dims();
     if d_output % 8 != 0 {
         return None;
@@ -34,7 +33,7 @@ pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
 }
 
 fn projection<const D: usize>(x: &Tensor<D>, layer: &Linear, after: After<'_>) -> Option<Tensor<3>> {
-    let [d_input, d_output] = layer.weight.dims();
+    let [d_output, d_input] = layer.weight.dims();
     let rows = x.dims()[..D - 1].iter().product();
     let bias = match &layer.bias {
         Some(bias) => bias.val(),
@@ -65,11 +64,13 @@ enum After<'a> {
 /// `a b + bias` for every `b` of a batch, and the operation after it.
 ///
 /// # Shapes
-/// `[rows, depth]`, `[batch, depth, columns]`, `[rows or columns]` -> `[batch, rows, columns]`, or half as many columns
-/// after [`After::Geglu`]
+/// - `a`: `[rows, depth]`
+/// - `b`: `[batch, depth, columns]`, or the weights `[1, columns, depth]` of a linear layer
+/// - `bias`: `[rows]`, or `[columns]` of a linear layer
+/// - output: `[batch, rows, columns]`, or half as many columns after [`After::Geglu`]
 fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, layer: Layer, after: After<'_>) -> Option<Tensor<3>> {
     let adapter = adapter(&a)?;
-    let size = Size::of(&a, &b);
+    let size = Size::of(&a, &b, layer);
     if size.depth % 4 != 0 || size.columns % 4 != 0 {
         return if matches!(after, After::Nothing) { widened(a, b, bias, layer) } else { None };
     }
@@ -88,8 +89,9 @@ struct Size {
 }
 
 impl Size {
-    fn of(a: &Tensor<2>, b: &Tensor<3>) -> Self {
-        let ([rows, _], [batch, depth, columns]) = (a.dims(), b.dims());
+    fn of(a: &Tensor<2>, b: &Tensor<3>, layer: Layer) -> Self {
+        let ([rows, depth], [batch, ..]) = (a.dims(), b.dims());
+        let columns = b.dims()[if layer == Layer::Linear { 1 } else { 2 }];
         Self { batch, rows, columns, depth }
     }
 }
@@ -126,11 +128,13 @@ fn plan(stage: Stage, size: Size, after: After<'_>) -> Option<Launch> {
 
 /// Matrices whose depth or columns are no multiples of four, with zeros beside them.
 fn widened(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, layer: Layer) -> Option<Tensor<3>> {
-    let [_, depth, columns] = b.dims();
+    let Size { columns, depth, .. } = Size::of(&a, &b, layer);
     let missing = |length: usize| length.next_multiple_of(4) - length;
     let (deeper, wider) = (missing(depth), missing(columns));
     let a = a.pad((0, deeper, 0, 0), 0.0);
-    let b = b.pad((0, wider, 0, deeper), 0.0);
-    let bias = if layer == Layer::Linear { bias.pad([(0, wider)], 0.0) } else { bias };
+    let (b, bias) = match layer {
+        Layer::Linear => (b.pad((0, deeper, 0, wider), 0.0), bias.pad([(0, wider)], 0.0)),
+        Layer::Pointwise => (b.pad((0, wider, 0, deeper), 0.0), bias),
+    };
     Some(product(a, b, bias, layer, After::Nothing)?.narrow(2, 0, columns))
 }

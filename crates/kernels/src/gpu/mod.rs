@@ -1,7 +1,7 @@
 //! The operations in hand-written WGSL, on every device of wgpu. Accumulation is float32.
 //!
-//! Every function returns `None` for what its stages do not cover: another backend, autodiff, widths that are no multiples
-//! of four, an exotic layer. The caller then takes the [reference](crate::reference).
+//! Every function returns `None` for inputs that its stages do not cover: another backend, autodiff, some widths that are no
+//! multiples of four. The caller then takes the [reference](crate::reference).
 
 mod adapter;
 mod addend;

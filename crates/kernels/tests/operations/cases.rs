@@ -1,11 +1,11 @@
 //! Operations with their references, on the shapes they are tested with.
 
 use burn::module::Param;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use pyrograph_kernels as kernels;
-use pyrograph_kernels::{LayerNorm, Mask, reference};
+use pyrograph_kernels::{
+    Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, LayerNorm, Linear, LinearConfig, Mask, reference,
+};
 
 /// One operation as a function of its main input, its reference, and the shape of that input.
 pub(crate) struct Case {
@@ -57,13 +57,13 @@ pub(crate) fn conv(
     [channels_in, channels_out]: [usize; 2],
     kernel: usize,
     stride: usize,
-    [top, left, bottom, right]: [usize; 4],
+    padding: [usize; 4],
     device: &Device,
     dtype: FloatDType,
 ) -> Conv2d {
     let mut conv = Conv2dConfig::new([channels_in, channels_out], [kernel; 2])
         .with_stride([stride; 2])
-        .with_padding(PaddingConfig2d::Explicit(top, left, bottom, right))
+        .with_padding(padding)
         .init(device);
     conv.weight = parameter([channels_out, channels_in, kernel, kernel], 1, device, dtype);
     conv.bias = Some(parameter([channels_out], 2, device, dtype));
@@ -72,23 +72,23 @@ pub(crate) fn conv(
 
 pub(crate) fn linear([d_input, d_output]: [usize; 2], device: &Device, dtype: FloatDType) -> Linear {
     let mut layer = LinearConfig::new(d_input, d_output).init(device);
-    layer.weight = parameter([d_input, d_output], 3, device, dtype);
+    layer.weight = parameter([d_output, d_input], 3, device, dtype);
     layer.bias = Some(parameter([d_output], 4, device, dtype));
     layer
 }
 
 pub(crate) fn group_norm(groups: usize, channels: usize, device: &Device, dtype: FloatDType) -> GroupNorm {
     let mut norm = GroupNormConfig::new(groups, channels).init(device);
-    norm.gamma = Some(parameter([channels], 5, device, dtype));
-    norm.beta = Some(parameter([channels], 6, device, dtype));
+    norm.weight = parameter([channels], 5, device, dtype);
+    norm.bias = parameter([channels], 6, device, dtype);
     norm
 }
 
 /// Its epsilon is large enough to matter.
 pub(crate) fn layer_norm(width: usize, device: &Device, dtype: FloatDType) -> LayerNorm {
     let mut norm = LayerNorm::new(width, 1e-2, device);
-    norm.gamma = parameter([width], 7, device, dtype);
-    norm.beta = Some(parameter([width], 8, device, dtype));
+    norm.weight = parameter([width], 7, device, dtype);
+    norm.bias = parameter([width], 8, device, dtype);
     norm
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn attention_case(
     Case::new(name, [batch, tokens, heads, head_dim], run(kernels::attention), run(reference::attention))
 }
 
-/// Shapes that reach every algorithm on the CPU, odd sizes and several pictures among them.
+/// Shapes that reach every algorithm on the CPU, odd sizes and several images among them.
 pub(crate) fn cpu_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
     let mut cases = Vec::from([
         conv_case([2, 20, 18, 15], 24, 3, 1, [1; 4], device, dtype),

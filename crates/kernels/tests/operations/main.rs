@@ -46,7 +46,7 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
     }
 }
 
-/// An adapter of wgpu, what it can do, and the types that it knows.
+/// An adapter of wgpu, its capabilities, and its float types.
 type Adapter = (Device, AdapterCapabilities, Vec<FloatDType>);
 
 /// burn opens an adapter once.

@@ -1,4 +1,4 @@
-//! What an operation refuses instead of computing garbage.
+//! Inputs that an operation refuses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -40,7 +40,7 @@ impl Gradient<3> for AttentionGradient {
     }
 }
 
-/// One head of one picture, block by block of queries: the gradients of queries, keys and values, which begin as zeros, from
+/// One head of one image, block by block of queries: the gradients of queries, keys and values, which begin as zeros, from
 /// those three and the gradient of the output.
 ///
 /// With `s` the scaled scores, `p = softmax(s)`, and `g` the output's gradient, that of `v` is `p^T g`, that of `p` is

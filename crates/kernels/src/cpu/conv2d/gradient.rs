@@ -26,7 +26,7 @@ impl Gradient<3> for Conv2dGradient {
     }
 }
 
-/// The sum of every channel of `output`, `[batch, channels_out, height, width]`, over pictures and pixels.
+/// The sum of every channel of `output`, `[batch, channels_out, height, width]`, over images and pixels.
 fn bias_gradient(geometry: &Geometry, output: &[f32]) -> Vec<f32> {
     let Geometry { batch, channels_out, .. } = *geometry;
     let area = geometry.area_out();

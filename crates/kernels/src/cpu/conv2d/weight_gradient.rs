@@ -10,7 +10,7 @@ use crate::cpu::winograd;
 use crate::geometry::Geometry;
 
 /// The gradient of a convolution's weight, `[channels_out, channels_in, height, width]`, from that of its output; every thread
-/// adds up pictures of its own.
+/// adds up images of its own.
 pub(super) fn weight_gradient(geometry: &Geometry, x: &[f32], output: &[f32]) -> Vec<f32> {
     let (share, [input_len, output_len]) = (share(geometry), values_per_image(geometry));
     let shares = output[..geometry.batch * output_len].par_chunks(share * output_len);
@@ -37,9 +37,9 @@ fn weights(geometry: &Geometry) -> usize {
     geometry.channels_out * geometry.channels_in * geometry.kernel[0] * geometry.kernel[1]
 }
 
-/// The matrix product of the output's gradient and the input's patches, over all pixels of all pictures.
+/// The matrix product of the output's gradient and the input's patches, over all pixels of all images.
 fn by_patches(geometry: &Geometry, x: &[f32], output: &[f32]) -> Vec<f32> {
-    let rows = geometry.batch * geometry.size_out[0]; // output rows of all pictures, one after the other
+    let rows = geometry.batch * geometry.size_out[0]; // output rows of all images, one after the other
     let share = rows.div_ceil(rayon::current_num_threads()).max(1);
     let shares: Vec<usize> = (0..rows).step_by(share).collect();
     let sums = shares.into_par_iter().map(|first| {

@@ -5,7 +5,7 @@ use crate::cpu::autodiff::Gradient;
 use crate::cpu::gemm::{Matrix, MatrixMut, Previous, gemm};
 use crate::cpu::values::Values;
 
-/// The gradient of `y = x W + b` with respect to `x`, `W` and `b`.
+/// The gradient of `y = x W^T + b` with respect to `x`, `W` and `b`.
 #[derive(Clone, Debug)]
 pub(super) struct LinearGradient(pub(super) Operands);
 
@@ -21,12 +21,12 @@ impl Gradient<3> for LinearGradient {
 }
 
 impl LinearGradient {
-    /// `output W^T`, `[tokens, d_input]`; each thread its share of the tokens.
+    /// `output W`, `[tokens, d_input]`; each thread its share of the tokens.
     fn input_gradient(&self, output: &[f32]) -> Vec<f32> {
-        let Operands { d_input, d_output, strides: [row, column], .. } = self.0;
+        let Operands { d_input, d_output, strides, .. } = self.0;
         let tokens = output.len() / d_output;
         let share = tokens.div_ceil(rayon::current_num_threads());
-        let weight = Matrix::new(&self.0.weight, [d_output, d_input], [column, row]);
+        let weight = Matrix::new(&self.0.weight, [d_output, d_input], strides);
         let mut gradient = vec![0.0; tokens * d_input];
         let shares = gradient.par_chunks_mut(share * d_input).zip(output.par_chunks(share * d_output));
         shares.for_each(|(gradient, output)| {
@@ -37,17 +37,17 @@ impl LinearGradient {
         gradient
     }
 
-    /// `x^T output`, `[d_input, d_output]`; each thread its share of the rows.
+    /// `output^T x`, `[d_output, d_input]`; each thread its share of the rows.
     fn weight_gradient(&self, output: &[f32]) -> Vec<f32> {
         let Operands { d_input, d_output, .. } = self.0;
         let tokens = output.len() / d_output;
-        let share = d_input.div_ceil(rayon::current_num_threads());
-        let output = Matrix::new(output, [tokens, d_output], [d_output, 1]);
-        let mut gradient = vec![0.0; d_input * d_output];
-        gradient.par_chunks_mut(share * d_output).enumerate().for_each(|(i, gradient)| {
-            let rows = gradient.len() / d_output;
-            let x = Matrix::new(&self.0.x[i * share..], [rows, tokens], [1, d_input]);
-            gemm(MatrixMut::new(gradient, [rows, d_output], d_output), x, output, Previous::Replace);
+        let share = d_output.div_ceil(rayon::current_num_threads());
+        let x = Matrix::new(&self.0.x, [tokens, d_input], [d_input, 1]);
+        let mut gradient = vec![0.0; d_output * d_input];
+        gradient.par_chunks_mut(share * d_input).enumerate().for_each(|(i, gradient)| {
+            let rows = gradient.len() / d_input;
+            let output = Matrix::new(&output[i * share..], [rows, tokens], [1, d_output]);
+            gemm(MatrixMut::new(gradient, [rows, d_input], d_input), output, x, Previous::Replace);
         });
         gradient
     }

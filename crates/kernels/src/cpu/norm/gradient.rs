@@ -44,7 +44,7 @@ impl Gradient<3> for GroupNormGradient {
 }
 
 vectorized! {
-    /// One group of one picture, `[channels, area]`.
+    /// One group of one image, `[channels, area]`.
     ///
     /// With `n` the normalised input, `z = gamma n + beta`, and `g` the gradient of `z`, every channel's scale has the
     /// gradient `sum(g n)` and its shift `sum(g)`, and the input `(gamma g - mean(gamma g) - n mean(gamma g n)) / deviation`.

@@ -88,7 +88,7 @@ fn transform_line(line: &[f32], left: usize, lines: &mut Lines, i: usize) {
     combine(p_3, [odd, next_odd], |b, d| b - d);
 }
 
-/// Puts zeros around a line; what does not fit on the right is not needed.
+/// Puts zeros around a line; values that do not fit on the right are not needed.
 #[inline(always)]
 fn pad(line: &[f32], left: usize, padded: &mut [f32]) {
     let left = left.min(padded.len());

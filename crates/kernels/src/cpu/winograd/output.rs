@@ -42,7 +42,7 @@ pub(super) fn transform(
 }
 
 vectorized! {
-    /// Writes two rows of pixels, or one at the lower border of a picture of odd height.
+    /// Writes two rows of pixels, or one at the lower border of an image of odd height.
     fn transform_row(
         product: &[f32],
         step: usize,

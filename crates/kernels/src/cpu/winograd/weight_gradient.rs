@@ -63,7 +63,7 @@ fn transform_output(geometry: &Geometry, tiling: &Tiling, output: &[f32], rows: 
 }
 
 vectorized! {
-    /// One row of tiles: two lines of pixels, or one at the lower border of a picture of odd height.
+    /// One row of tiles: two lines of pixels, or one at the lower border of an image of odd height.
     fn transform_row(lines: &[f32], width: usize, halves: &mut [f32], dm: &mut [f32], step: usize) {
         let tiles = width.div_ceil(2);
         halves.fill(0.0);
