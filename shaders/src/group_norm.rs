@@ -1,7 +1,7 @@
 //! Group normalisation.
 
-use crate::Program;
 use crate::parameters::layout;
+use crate::{Lanes, Program};
 
 /// The names of the tensors of the first three bindings.
 pub const INPUTS: [&str; 3] = ["x", "weight", "bias"];
@@ -15,7 +15,7 @@ layout! {
         groups: u32,
         /// Channels of a group.
         channels: u32,
-        /// Pixels of a channel, a multiple of four.
+        /// Pixels of a channel, a multiple of the lanes.
         pixels: u32,
         /// Added to the variance.
         epsilon: f32,
@@ -29,6 +29,8 @@ pub struct Stage {
     pub silu: bool,
     /// Invocations of a workgroup.
     pub threads: Threads,
+    /// Values that an invocation reads at a time.
+    pub lanes: Lanes,
 }
 
 /// Invocations that share a group of channels.
@@ -43,12 +45,17 @@ pub enum Threads {
 impl Stage {
     /// All variants.
     pub fn all() -> Vec<Self> {
-        let silu = |threads| [false, true].map(|silu| Self { silu, threads });
-        [silu(Threads::Many), silu(Threads::Few)].concat()
+        let mut stages = Vec::new();
+        for lanes in Lanes::ALL {
+            for threads in [Threads::Many, Threads::Few] {
+                stages.extend([false, true].map(|silu| Self { silu, threads, lanes }));
+            }
+        }
+        stages
     }
 
     pub(crate) fn program(self) -> Program {
-        let files = [include_str!("../norm_common.wgsl"), include_str!("../group_norm.wgsl")];
+        let files = [self.lanes.file(), include_str!("../norm_common.wgsl"), include_str!("../group_norm.wgsl")];
         let threads = match self.threads {
             Threads::Many => 256,
             Threads::Few => 16,

@@ -1,7 +1,7 @@
 //! Layer normalisation.
 
-use crate::Program;
 use crate::parameters::layout;
+use crate::{Lanes, Program};
 
 /// The names of the tensors of the first three bindings.
 pub const INPUTS: [&str; 3] = ["x", "weight", "bias"];
@@ -11,7 +11,7 @@ layout! {
     Parameters {
         /// Tokens of the whole batch.
         rows: u32,
-        /// Width of a token, a multiple of four.
+        /// Width of a token, a multiple of the lanes.
         width: u32,
         /// Added to the variance.
         epsilon: f32,
@@ -23,6 +23,8 @@ layout! {
 pub struct Stage {
     /// Invocations of a workgroup.
     pub threads: Threads,
+    /// Values that an invocation reads at a time.
+    pub lanes: Lanes,
 }
 
 /// Invocations that share a token.
@@ -37,11 +39,14 @@ pub enum Threads {
 impl Stage {
     /// All variants.
     pub fn all() -> Vec<Self> {
-        [Threads::Many, Threads::Few].map(|threads| Self { threads }).into()
+        Lanes::ALL
+            .into_iter()
+            .flat_map(|lanes| [Threads::Many, Threads::Few].map(|threads| Self { threads, lanes }))
+            .collect()
     }
 
     pub(crate) fn program(self) -> Program {
-        let files = [include_str!("../norm_common.wgsl"), include_str!("../layer_norm.wgsl")];
+        let files = [self.lanes.file(), include_str!("../norm_common.wgsl"), include_str!("../layer_norm.wgsl")];
         let threads = match self.threads {
             Threads::Many => 64,
             Threads::Few => 8,

@@ -7,6 +7,7 @@
 pub mod attention;
 pub mod conv2d;
 pub mod group_norm;
+mod lanes;
 pub mod layer_norm;
 pub mod matmul;
 mod matrix_units;
@@ -14,6 +15,7 @@ mod parameters;
 mod program;
 mod tiles;
 
+pub use lanes::Lanes;
 pub use matrix_units::MatrixUnits;
 pub use parameters::{Field, Layout, Steps};
 use program::Program;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pyrograph_kernels::{Conv2d, Conv2dConfig, largest};
+use pyrograph_kernels::{Conv2d, largest};
 
 use crate::DoesNotFit;
 

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{DType, Tensor, activation};
 use pyrograph_blocks::Attention;
 use pyrograph_kernels::{
-    Conv2d, GroupNorm, conv2d, conv2d_add, group_norm_silu, silu, upsample_conv2d, upsample_nearest,
+    Conv2d, GroupNorm, Linear, conv2d, conv2d_add, group_norm_silu, linear, silu, upsample_conv2d, upsample_nearest,
 };
 
 use crate::bands::{Band, Convolution, even};
@@ -99,6 +99,22 @@ impl Rows {
     }
 }
 
+/// The sum of each channel.
+///
+/// # Shapes
+/// `[batch, channels, height, width]` -> `[batch, channels]`
+fn sum_of_pixels(x: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, _] = x.dims();
+    sum(sum(x).reshape([batch, channels, height])).reshape([batch, channels])
+}
+
+/// The sum over the last dimension, as a product with ones: burn tunes its own sums when they are first used, which takes minutes on
+/// a software adapter.
+fn sum<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let ones = Tensor::ones([1, x.dims()[D - 1]], (&x.device(), x.dtype()));
+    linear(x, &Linear { weight: Param::from_tensor(ones), bias: None })
+}
+
 impl FeatureMap for Rows {
     fn conv2d(self, conv: &Conv2d) -> Self {
         self.convolve(conv, 1)
@@ -136,11 +152,11 @@ impl FeatureMap for Rows {
         let groups = norm.groups;
         let count = (channels / groups * height * width) as f64;
         // The mean over each group, [batch, channels, 1, 1]. It is summed along one axis after the other, because long
-        // sums lose precision, and Mesa's software adapters end loops after 65,535 iterations.
+        // sums lose precision.
         let mean = |f: &dyn Fn(Tensor<4>) -> Tensor<4>| {
-            let sums = self.bands.iter().map(|x| f(x.clone().cast(DType::F32)).sum_dim(3).sum_dim(2));
-            let sums = Tensor::cat(sums.collect(), 3).sum_dim(3).reshape([batch, groups, channels / groups]);
-            let means = sums.sum_dim(2) / count; // [batch, groups, 1]
+            let sums = self.bands.iter().map(|x| sum_of_pixels(f(x.clone().cast(DType::F32)))); // each [batch, channels]
+            let sums = sums.reduce(|all, band| all + band).expect("a feature map has bands");
+            let means = sum(sums.reshape([batch, groups, channels / groups])) / count; // [batch, groups, 1]
             means.expand([batch, groups, channels / groups]).reshape([batch, channels, 1, 1])
         };
         let average = mean(&|x| x);

@@ -136,10 +136,10 @@ fn any_shape_matches(device: &Device) {
     });
     property(device, (1..3usize, 1..5usize, 1..9usize, 2..20usize, 1..8usize), move |sizes, device| {
         let (batch, groups, channels, height, width) = sizes;
-        group_norm_case([batch, groups * channels, height, 4 * width], groups, device, f32)
+        group_norm_case([batch, groups * channels, height, width], groups, device, f32)
     });
     property(device, (1..3usize, 1..40usize, 1..300usize), move |(batch, tokens, width), device| {
-        layer_norm_case([batch, tokens, 4 * width], device, f32)
+        layer_norm_case([batch, tokens, width], device, f32)
     });
 }
 
