@@ -10,7 +10,8 @@ fn what_is_saved_is_read_again() {
     let folder = folder(&[]);
     let path = folder.path().join("out.safetensors");
     let latents = TensorData::new((0..2 * 4 * 3 * 5).map(|value| value as f32 / 7.0).collect(), [2, 4, 3, 5]);
-    let counts = [("steps", TensorData::new(vec![20_i64], [1])), ("updates", TensorData::new(vec![7_i32], []))];
+    let counts =
+        [("steps", TensorData::new(vec![20_i64], [1])), ("updates", TensorData::new(vec![7_i32], [0_usize; 0]))];
     save_tensors(&path, &[&[("latents", latents.clone())][..], &counts].concat()).unwrap();
     assert_eq!(read_latents(&path).unwrap(), latents);
     assert_eq!(SafetensorsFile::open(&path).unwrap().read("steps").unwrap().try_into_vec::<i64>().unwrap(), [20]);
