@@ -130,7 +130,7 @@ fn an_index_that_is_wrong() {
         ]);
         open_weights(&folder.path().join("sub/x.index.json"))
     };
-    let about = ["x.index.json", "own folder"];
+    let about = ["x.index.json", "outside of the index's folder"];
     let absolute = if cfg!(windows) { r"C:\\a.safetensors" } else { "/etc/passwd" };
     for outside in ["../secret.safetensors", "../../etc/passwd", absolute, ".", "..", "", "../sub/a.safetensors"] {
         message(open(&format!(r#"{{"weight_map":{{"a":"{outside}"}}}}"#)), &about);
