@@ -82,9 +82,13 @@ fn a_tiny_kl_autoencoder_learns_squares() {
 #[test]
 fn a_tiny_vq_autoencoder_learns_squares() {
     let device = Device::flex().autodiff();
-    let shared =
-        AutoencoderKlConfig { block_out_channels: vec![16, 32], norm_num_groups: 4, ..AutoencoderKlConfig::default() };
-    let config = VqModelConfig { shared, num_vq_embeddings: 64, vq_embed_dim: None };
+    let config = VqModelConfig {
+        block_out_channels: vec![16, 32],
+        norm_num_groups: 4,
+        latent_channels: 4,
+        num_vq_embeddings: 64,
+        ..VqModelConfig::default()
+    };
     let mut model = seeded(5, &device, || config.init(&device).expect("the configuration is sound").materialize());
     let mut generator = Generator::new(78);
     let latents = model.encode(squares(8, &mut generator, &device));

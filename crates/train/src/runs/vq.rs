@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use image::RgbImage;
 use pyrograph::Device;
-use pyrograph_autoencoder::{AutoencoderKlConfig, VqModel, VqModelConfig};
+use pyrograph_autoencoder::{VqModel, VqModelConfig};
 use pyrograph_checkpoint::{SafetensorsFile, Weights, read_config, save_tensors};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
@@ -65,12 +65,9 @@ impl Task for VqTask {
     /// Codes begin where the latents of the first step's batches are.
     fn open(config: RunConfig<VqTaskConfig>, dataset: Dataset, device: &Device) -> Result<(Self, VqModel), TrainError> {
         let wrong = |problem: String| TrainError::config("model", problem);
-        // The keys that it shares with the other autoencoder first: read as a part of another struct, they lose their names.
-        let shared = read_config::<AutoencoderKlConfig>("config.json", "VQModel", &config.task.model);
-        shared.map_err(|error| wrong(error.to_string()))?;
         let read = read_config("config.json", "VQModel", &config.task.model);
         let (model_config, _): (VqModelConfig, _) = read.map_err(|error| wrong(error.to_string()))?;
-        multiple("data.size", config.data.size as usize, model_config.shared.downsampling())?;
+        multiple("data.size", config.data.size as usize, model_config.downsampling())?;
         let model = model_config.init(&config.trainer.device(device)).map_err(|error| wrong(error.to_string()))?;
         let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
         let means = CodebookMeans::new(&model.quantize, decay);
