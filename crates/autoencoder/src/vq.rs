@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::conv_1x1;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::extent::Sizes;
 use crate::feature_map::FeatureMap;
@@ -12,7 +12,7 @@ use crate::rows::Rows;
 use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Extent, Quantized, VectorQuantizer};
 
 /// The configuration of a [`VqModel`], with diffusers' defaults.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct VqModelConfig {
     /// Channels of the image that is encoded.

@@ -1,6 +1,6 @@
 //! What the configurations of the models have in common.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A model's `config.json` asks for something that is wrong or that the model here does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ impl ConfigError {
 }
 
 /// One value for every block of a model, or a list with one value per block, as diffusers' configurations allow.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum PerBlock<T> {
     /// The same value for all blocks.

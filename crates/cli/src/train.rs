@@ -7,8 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use pyrograph::Device;
 use pyrograph_train::{
-    AutoencoderTask, ClipTask, DdpmTask, LatentTask, RunConfig, RunFolder, Task, TaskRun, TrainError, VqTask,
-    read_table,
+    AutoencoderTask, ClipTask, DdpmTask, LatentTask, Recipe, Run, RunFolder, Task, TrainError, VqTask, read_table,
 };
 
 use crate::session::Session;
@@ -42,7 +41,7 @@ pub(crate) struct Arguments {
     /// Steps of the whole run, instead of `trainer.steps`
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Pictures of a batch, instead of `data.batch_size`
+    /// Images of a batch, instead of `data.batch_size`
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Highest learning rate, instead of `trainer.learning_rate`
@@ -59,11 +58,11 @@ pub(crate) struct Arguments {
 /// What can be trained.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Pictures to latents and back; with `num_vq_embeddings` in the model's table, by a codebook
+    /// Images to latents and back; with `num_vq_embeddings` in the model's table, by a codebook
     Autoencoder,
-    /// Pictures and texts into one space
+    /// Images and texts into one space
     Clip,
-    /// Noise to pictures, without text
+    /// Noise to images, without text
     Ddpm,
     /// Text to latents
     Latent,
@@ -85,13 +84,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<()> {
-    let config = RunConfig::<T::Config>::new(table)?;
+    let recipe = Recipe::new(table)?;
     let device = pyrograph::device(&arguments.device)?;
-    let folder = open_folder(arguments, &config)?;
+    let folder = open_folder::<T>(arguments, &recipe)?;
     let checkpoint = folder.latest()?;
-    let mut run = open_run::<T>(config, &device)?;
+    let mut run = open_run::<T>(recipe, &device)?;
     if let Some(checkpoint) = &checkpoint {
-        pyrograph_train::Run::resume(&mut run, checkpoint)?;
+        run.resume(checkpoint)?;
     }
     let interrupted = interrupts::watch()?;
     let mut session = Session::open(&mut run, folder)?;
@@ -99,9 +98,9 @@ fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<(
 }
 
 /// The run, behind a progress bar while its images are checked.
-fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::Result<TaskRun<T>> {
+fn open_run<T: Task>(recipe: Recipe<T::Config>, device: &Device) -> anyhow::Result<Run<T>> {
     let bar = progress::checking();
-    let run = TaskRun::<T>::open(config, device, |checked, images| {
+    let run = Run::open(recipe, device, |checked, images| {
         bar.set_length(images as u64);
         bar.set_position(checked as u64);
     });
@@ -109,9 +108,9 @@ fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::R
     Ok(run?)
 }
 
-/// The run's folder, with a checkpoint of the same configuration to resume from, or without one.
-fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>) -> anyhow::Result<RunFolder> {
-    let path = &config.output.folder;
+/// The run's folder, with a checkpoint of the same recipe to resume from, or without one.
+fn open_folder<T: Task>(arguments: &Arguments, recipe: &Recipe<T::Config>) -> anyhow::Result<RunFolder> {
+    let path = &recipe.output.folder;
     let none = || anyhow!("{}: has no checkpoint to resume from; leave out --resume to start", path.display());
     if arguments.resume && !path.is_dir() {
         return Err(none());
@@ -123,7 +122,7 @@ fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>
             let advice = "has a checkpoint already; go on with --resume, or name another folder with --output";
             Err(anyhow!("{}: {advice}", path.display()))
         }
-        Some(checkpoint) if !arguments.allow_changed_configuration => match config.check_unchanged(&checkpoint) {
+        Some(checkpoint) if !arguments.allow_changed_configuration => match recipe.check_unchanged(&checkpoint) {
             Err(changed @ TrainError::Changed { .. }) => {
                 Err(anyhow!("{changed}; change it back, or add --allow-changed-configuration"))
             }
