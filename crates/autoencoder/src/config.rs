@@ -1,10 +1,10 @@
 //! `vae/config.json` of an `AutoencoderKL`.
 
 use pyrograph_blocks::{ConfigError, ResnetBlock2dConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of a [`crate::AutoencoderKl`], with diffusers' defaults.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct AutoencoderKlConfig {
     /// Channels of the encoded image.

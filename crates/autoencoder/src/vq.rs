@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use pyrograph_blocks::conv_1x1;
 use pyrograph_kernels::Conv2d;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::extent::Sizes;
 use crate::feature_map::FeatureMap;
@@ -12,20 +12,49 @@ use crate::rows::Rows;
 use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Extent, Quantized, VectorQuantizer};
 
 /// The configuration of a [`VqModel`], with diffusers' defaults.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct VqModelConfig {
-    /// The keys in common with the other autoencoder.
-    #[serde(flatten)]
-    pub shared: AutoencoderKlConfig,
-    /// Number of codes in the codebook; 256.
-    #[serde(default = "codes")]
+    /// Channels of the image that is encoded.
+    pub in_channels: usize,
+    /// Channels of the image that is decoded.
+    pub out_channels: usize,
+    /// Channels per block, the highest resolution first; every block but the last halves the size.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per encoder block; decoder blocks have one more.
+    pub layers_per_block: usize,
+    /// Activation: `silu`, also called `swish`.
+    pub act_fn: String,
+    /// Channels of the latents before they take the width of the codes.
+    pub latent_channels: usize,
+    /// Groups of the group normalisations.
+    pub norm_num_groups: usize,
+    /// Latents are multiplied with this to have unit variance for the diffusion model.
+    pub scaling_factor: f64,
+    /// Whether the middle blocks attend.
+    pub mid_block_add_attention: bool,
+    /// Codes of the codebook.
     pub num_vq_embeddings: usize,
-    /// Their width, `latent_channels` if absent.
+    /// Width of a code, `latent_channels` if absent.
     pub vq_embed_dim: Option<usize>,
 }
 
-fn codes() -> usize {
-    256
+impl Default for VqModelConfig {
+    fn default() -> Self {
+        Self {
+            in_channels: 3,
+            out_channels: 3,
+            block_out_channels: vec![64],
+            layers_per_block: 1,
+            act_fn: "silu".into(),
+            latent_channels: 3,
+            norm_num_groups: 32,
+            scaling_factor: 0.18215,
+            mid_block_add_attention: true,
+            num_vq_embeddings: 256,
+            vq_embed_dim: None,
+        }
+    }
 }
 
 /// The factor of the commitment loss in diffusers and in the paper.
@@ -51,19 +80,41 @@ pub struct VqModel {
 impl VqModelConfig {
     /// Makes the autoencoder on `device`. Its weights are computed when they are first used.
     pub fn init(&self, device: &Device) -> Result<VqModel, ConfigError> {
-        self.shared.validate()?;
-        let latent = self.shared.latent_channels;
+        let networks = self.networks();
+        networks.validate()?;
+        let latent = self.latent_channels;
         let width = self.vq_embed_dim.unwrap_or(latent);
         let sane = |size: usize| (1..=1 << 16).contains(&size);
         ConfigError::unless(sane(self.num_vq_embeddings), "num_vq_embeddings", "must be a positive number")?;
         ConfigError::unless(sane(width), "vq_embed_dim", "must be a positive number")?;
         Ok(VqModel {
-            encoder: Encoder::new(&self.shared, latent, device),
+            encoder: Encoder::new(&networks, latent, device),
             quant_conv: conv_1x1([latent, width], device),
             quantize: VectorQuantizer::new(self.num_vq_embeddings, width, COMMITMENT, device),
             post_quant_conv: conv_1x1([width, latent], device),
-            decoder: Decoder::new(&self.shared, device),
+            decoder: Decoder::new(&networks, device),
         })
+    }
+
+    /// How many pixels one latent pixel stands for, along each axis.
+    pub fn downsampling(&self) -> usize {
+        self.networks().downsampling()
+    }
+
+    /// Encoder and decoder, which are those of the other autoencoder.
+    fn networks(&self) -> AutoencoderKlConfig {
+        AutoencoderKlConfig {
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            block_out_channels: self.block_out_channels.clone(),
+            layers_per_block: self.layers_per_block,
+            act_fn: self.act_fn.clone(),
+            latent_channels: self.latent_channels,
+            norm_num_groups: self.norm_num_groups,
+            scaling_factor: self.scaling_factor,
+            mid_block_add_attention: self.mid_block_add_attention,
+            ..AutoencoderKlConfig::default()
+        }
     }
 }
 

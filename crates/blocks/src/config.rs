@@ -1,6 +1,6 @@
 //! Types that the configurations of the models share.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A key of a model's `config.json` has a value that is wrong or not supported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ impl ConfigError {
 }
 
 /// One value for every block of a model, or a list with one value per block, as diffusers' configurations allow.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum PerBlock<T> {
     /// The same value for all blocks.

@@ -3,14 +3,14 @@
 use anyhow::anyhow;
 use indicatif::ProgressBar;
 use pyrograph::Picture;
-use pyrograph_train::{Run, RunFolder, TrainError};
+use pyrograph_train::{Run, RunFolder, Task, TrainError};
 
 use crate::losses::Losses;
 use crate::progress::{self, say};
 
 /// A training run with its folder.
-pub(crate) struct Session<'a> {
-    run: &'a mut dyn Run,
+pub(crate) struct Session<'a, T: Task> {
+    run: &'a mut Run<T>,
     folder: RunFolder,
     losses: Losses,
     /// The step of the latest checkpoint.
@@ -22,9 +22,9 @@ pub(crate) struct Session<'a> {
 /// Steps between progress lines if there is no terminal for a progress bar.
 const SPOKEN_EVERY: usize = 100;
 
-impl<'a> Session<'a> {
+impl<'a, T: Task> Session<'a, T> {
     /// Starts a run, or continues it after the steps that it has made.
-    pub(crate) fn open(run: &'a mut dyn Run, folder: RunFolder) -> anyhow::Result<Self> {
+    pub(crate) fn open(run: &'a mut Run<T>, folder: RunFolder) -> anyhow::Result<Self> {
         let losses = Losses::open(folder.path(), run.steps())?;
         let saved = run.steps();
         Ok(Self { run, folder, losses, saved, warned: false })
@@ -32,12 +32,13 @@ impl<'a> Session<'a> {
 
     /// Trains until the run is done or interrupted.
     pub(crate) fn train(&mut self, is_interrupted: impl Fn() -> bool) -> anyhow::Result<()> {
-        let bar = progress::training(self.run.total(), self.run.steps());
-        while self.run.steps() < self.run.total() && !is_interrupted() {
+        let total = self.run.recipe().trainer.steps;
+        let bar = progress::training(total, self.run.steps());
+        while self.run.steps() < total && !is_interrupted() {
             self.step(&bar)?;
         }
         bar.finish_and_clear();
-        if self.run.steps() < self.run.total() {
+        if self.run.steps() < total {
             self.save()?;
             say(format_args!("stopped after step {} and saved; {}", self.run.steps(), self.how_to_go_on()));
             return Ok(());
@@ -49,7 +50,7 @@ impl<'a> Session<'a> {
 
     fn step(&mut self, bar: &ProgressBar) -> anyhow::Result<()> {
         let loss = self.run.step().map_err(|error| self.give_up(&error))?;
-        let (step, total) = (self.run.steps(), self.run.total());
+        let (step, total) = (self.run.steps(), self.run.recipe().trainer.steps);
         let added = self.losses.add(step, loss, self.run.images_per_step());
         self.tolerate(added);
         bar.set_position(step as u64);
@@ -59,7 +60,7 @@ impl<'a> Session<'a> {
             say(format_args!("step {step} of {total}: {}", said.join(", ")));
         }
         let is_due = |every: usize| step == total || step.is_multiple_of(every.max(1));
-        let output = self.run.output();
+        let output = &self.run.recipe().output;
         let (shows, saves) = (is_due(output.sample_every), is_due(output.save_every));
         if shows {
             let shown = self.losses.plot().and(self.save_samples());

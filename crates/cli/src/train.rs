@@ -7,8 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use pyrograph::Device;
 use pyrograph_train::{
-    AutoencoderTask, ClipTask, DdpmTask, LatentTask, RunConfig, RunFolder, Task, TaskRun, TrainError, VqTask,
-    read_table,
+    AutoencoderTask, ClipTask, DdpmTask, LatentTask, Recipe, Run, RunFolder, Task, TrainError, VqTask, read_table,
 };
 
 use crate::session::Session;
@@ -86,13 +85,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<()> {
-    let config = RunConfig::<T::Config>::new(table)?;
+    let recipe = Recipe::new(table)?;
     let device = pyrograph::device(&arguments.device)?;
-    let folder = open_folder(arguments, &config)?;
+    let folder = open_folder::<T>(arguments, &recipe)?;
     let checkpoint = folder.latest()?;
-    let mut run = open_run::<T>(config, &device)?;
+    let mut run = open_run::<T>(recipe, &device)?;
     if let Some(checkpoint) = &checkpoint {
-        pyrograph_train::Run::resume(&mut run, checkpoint)?;
+        run.resume(checkpoint)?;
     }
     let interrupted = interrupts::watch()?;
     let mut session = Session::open(&mut run, folder)?;
@@ -100,9 +99,9 @@ fn train<T: Task>(arguments: &Arguments, table: toml::Table) -> anyhow::Result<(
 }
 
 /// Opens the run. A progress bar shows the check of its images.
-fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::Result<TaskRun<T>> {
+fn open_run<T: Task>(recipe: Recipe<T::Config>, device: &Device) -> anyhow::Result<Run<T>> {
     let bar = progress::checking();
-    let run = TaskRun::<T>::open(config, device, |checked, images| {
+    let run = Run::open(recipe, device, |checked, images| {
         bar.set_length(images as u64);
         bar.set_position(checked as u64);
     });
@@ -110,9 +109,9 @@ fn open_run<T: Task>(config: RunConfig<T::Config>, device: &Device) -> anyhow::R
     Ok(run?)
 }
 
-/// The folder of the run: with a checkpoint of the same configuration to resume from, or without a checkpoint.
-fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>) -> anyhow::Result<RunFolder> {
-    let path = &config.output.folder;
+/// The folder of the run: with a checkpoint of the same recipe to resume from, or without a checkpoint.
+fn open_folder<T: Task>(arguments: &Arguments, recipe: &Recipe<T::Config>) -> anyhow::Result<RunFolder> {
+    let path = &recipe.output.folder;
     let none = || anyhow!("{}: has no checkpoint to resume from; leave out --resume to start", path.display());
     if arguments.resume && !path.is_dir() {
         return Err(none());
@@ -124,7 +123,7 @@ fn open_folder<C: serde::Serialize>(arguments: &Arguments, config: &RunConfig<C>
             let advice = "already has a checkpoint; continue it with --resume, or name another folder with --output";
             Err(anyhow!("{}: {advice}", path.display()))
         }
-        Some(checkpoint) if !arguments.allow_changed_configuration => match config.check_unchanged(&checkpoint) {
+        Some(checkpoint) if !arguments.allow_changed_configuration => match recipe.check_unchanged(&checkpoint) {
             Err(changed @ TrainError::Changed { .. }) => {
                 Err(anyhow!("{changed}; change it back, or add --allow-changed-configuration"))
             }

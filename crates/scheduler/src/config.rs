@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, SigmaSchedule, TimestepSpacing};
 
@@ -6,7 +6,7 @@ use crate::{Algorithm, BetaSchedule, PredictionType, SchedulerError, SigmaSchedu
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
 /// The variance of the reverse process in DDPM, section 3.2 of <https://arxiv.org/abs/2006.11239>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VarianceType {
     /// Beta-tilde, the variance of the posterior.
@@ -21,7 +21,7 @@ pub enum VarianceType {
 
 /// The form of a multistep solver's higher orders: `midpoint` and `heun` for DPM-Solver++, `bh1` and `bh2` for UniPC,
 /// `logrho` for DEIS. An algorithm uses its own default instead of another algorithm's type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SolverType {
     /// The derivative at the midpoint.
@@ -37,7 +37,7 @@ pub enum SolverType {
 }
 
 /// The noise level after the last step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalSigmasType {
     /// No noise.
@@ -51,7 +51,7 @@ pub enum FinalSigmasType {
 /// A missing key is `None` and stands for the default of the algorithm that is built. One configuration therefore
 /// serves every [`Algorithm`], as with diffusers' `from_config`. Keys have the names and meanings of diffusers; unknown
 /// keys are ignored.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct SchedulerConfig {
     /// The diffusers class that the file was written for, such as `PNDMScheduler`.

@@ -1,11 +1,11 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::sigma_table::SigmaTable;
 use crate::{SchedulerConfig, SchedulerError};
 
 /// How beta, the variance of the noise that training adds in each step, grows with the timestep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
     /// Linear, <https://arxiv.org/abs/2006.11239>.

@@ -53,7 +53,7 @@ fn unet(device: &Device) -> f64 {
     })
 }
 
-/// The autoencoder, with pictures of 64 x 64.
+/// The autoencoder, with images of 64 x 64.
 fn autoencoder(device: &Device) -> f64 {
     let config: AutoencoderKlConfig = spark("vae");
     let model = config.init(device).expect("the configuration is sound").materialize();

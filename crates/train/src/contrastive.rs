@@ -1,7 +1,7 @@
 use burn::tensor::{Tensor, activation::log_softmax};
 
 /// CLIP's symmetric cross-entropy (Radford et al., <https://arxiv.org/abs/2103.00020>, figure 3): of a batch of pairs every
-/// picture has to find its text, and every text its picture.
+/// image has to find its text, and every text its image.
 ///
 /// # Shapes
 /// - `images`, `texts`: `[batch, width]`, of any length

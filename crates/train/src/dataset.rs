@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::image_list::{ImageList, Line};
 use crate::seeds::mix;
-use crate::{BadImage, TrainError};
+use crate::{BadImage, Cause, TrainError};
 
 /// Images and captions of a folder with a list of them: `captions.jsonl` or `metadata.jsonl`, one JSON object a line such as
 /// `{"file_name": "apples/red.png", "text": "a red apple"}`, or `metadata.csv` with columns of these names. Images are read
@@ -70,7 +70,7 @@ impl Dataset {
     /// # Errors
     /// [`TrainError::List`], and [`TrainError::OutOfBounds`] for the size.
     pub fn open_unchecked(folder: &Path, size: u32) -> Result<Self, TrainError> {
-        crate::runs::size("size", size)?;
+        crate::bounds::size("size", size)?;
         let ImageList { path: list, lines } = ImageList::read(folder)?;
         Ok(Self { list, lines, size, mirror: false, random_crop: false })
     }
@@ -196,8 +196,8 @@ impl Dataset {
 
     /// The same for a label that must be there and be a text.
     pub(crate) fn text_label(&self, index: usize, key: &str) -> Result<&str, TrainError> {
-        let problem = || TrainError::data(&self.lines[index].file, format!("its line in the list has no text `{key}`"));
-        self.label(index, key).and_then(Value::as_str).ok_or_else(problem)
+        let absent = || TrainError::file(&self.lines[index].file)(Cause::NoLabel { key: key.to_owned() });
+        self.label(index, key).and_then(Value::as_str).ok_or_else(absent)
     }
 
     /// Image number `index`, scaled and its middle cropped.

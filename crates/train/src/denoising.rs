@@ -1,4 +1,4 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use pyrograph_scheduler::Diffusion;
 
 /// How much the timesteps count.
@@ -39,4 +39,9 @@ pub fn denoising_loss(
             losses * Tensor::from_data(TensorData::new(weights, [timesteps.len()]), &device)
         }
     }
+}
+
+/// The text states of a network without cross-attention, which does not look at them.
+pub(crate) fn no_text(batch: usize, device: &Device) -> Tensor<3> {
+    Tensor::zeros([batch, 1, 1], device)
 }

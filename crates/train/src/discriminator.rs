@@ -3,9 +3,9 @@ use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::{Device, Tensor};
 use pyrograph_kernels::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, conv2d, group_norm};
 
-/// Tells pictures from reconstructions, patch by patch: the `PatchGAN` of pix2pix (Isola et al.,
+/// Tells images from reconstructions, patch by patch: the `PatchGAN` of pix2pix (Isola et al.,
 /// <https://arxiv.org/abs/1611.07004>), as VQGAN uses it (Esser et al., <https://arxiv.org/abs/2012.09841>), with group
-/// normalisation, which does not mix the pictures of a batch.
+/// normalisation, which does not mix the images of a batch.
 #[derive(Module, Debug)]
 pub struct PatchDiscriminator {
     convs: Vec<Conv2d>,
@@ -29,7 +29,7 @@ impl PatchDiscriminator {
         Self { convs, norms: (1..halvings).map(norm).collect() }
     }
 
-    /// One number for every patch, large where it looks like a picture.
+    /// One number for every patch, large where it looks like an image.
     ///
     /// # Shapes
     /// `[batch, 3, height, width]` -> `[batch, 1, about height / 2^halvings, about width / 2^halvings]`

@@ -26,11 +26,11 @@ fn replace_folder_by(
     folder: &Path,
     fill: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
-    let failed = |error: io::Error| TrainError::checkpoint(folder, error);
+    let failed = TrainError::checkpoint::<io::Error>(folder);
     let folder = &fs::canonicalize(folder).unwrap_or(folder.to_owned()); // a symbolic link stays
-    recover_folder(folder).map_err(failed)?;
-    let [new, _] = beside(folder).map_err(failed)?;
-    disk::create_folder(&new).map_err(failed)?;
+    recover_folder(folder).map_err(&failed)?;
+    let [new, _] = beside(folder).map_err(&failed)?;
+    disk::create_folder(&new).map_err(&failed)?;
     let replaced = fill(&new).and_then(|()| put_in_place(exchange, &new, folder).map_err(failed));
     let _ = recover_folder(folder); // removes the older one; an error before says more
     replaced
@@ -87,7 +87,7 @@ mod tests {
     const FILES: [&str; 2] = ["config.json", "unet/weights"];
 
     fn fill(folder: &Path, text: &str) -> Result<(), TrainError> {
-        disk::create_folder(&folder.join("unet")).map_err(|error| TrainError::checkpoint(folder, error))?;
+        disk::create_folder(&folder.join("unet")).map_err(TrainError::checkpoint(folder))?;
         Ok(FILES.iter().try_for_each(|file| Output::save(folder.join(file), text))?)
     }
 

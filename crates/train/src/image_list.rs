@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::TrainError;
+use crate::{Cause, ListError, TrainError};
 
 /// Files that list the images of a folder, the first that is there: ours, or those of Hugging Face's `imagefolder`.
 const LISTS: [&str; 3] = ["captions.jsonl", "metadata.jsonl", "metadata.csv"];
@@ -30,42 +30,13 @@ pub(crate) struct Line {
     pub(crate) labels: Map<String, Value>,
 }
 
-/// Why a line of a list cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ListError {
-    /// The list has another encoding than UTF-8.
-    #[error("is not in UTF-8; save the list as UTF-8")]
-    Encoding,
-    /// The line is no JSON object.
-    #[error("is no JSON object: {0}")]
-    Json(serde_json::Error),
-    /// The row does not fit the header.
-    #[error(transparent)]
-    Csv(csv::Error),
-    /// The line lacks a key, or the header a column.
-    #[error("missing field `{key}`")]
-    Missing {
-        /// The key.
-        key: &'static str,
-    },
-    /// A value is no text.
-    #[error("`{key}` is {value}, which is no text")]
-    NoText {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        value: Value,
-    },
-}
-
 impl ImageList {
     /// Reads the list of a folder. Whether the files exist is not looked at.
     pub(crate) fn read(folder: &Path) -> Result<Self, TrainError> {
         let path = LISTS.map(|name| folder.join(name)).into_iter().find(|list| list.is_file());
-        let path = path.ok_or_else(|| TrainError::data(folder, format!("has neither {}", LISTS.join(" nor "))))?;
+        let path = path.ok_or_else(|| TrainError::file(folder)(Cause::NoList { lists: &LISTS }))?;
         let failed = |(line, cause)| TrainError::List { list: path.clone(), line, cause };
-        let bytes = std::fs::read(&path).map_err(|error| TrainError::data(&path, error))?;
+        let bytes = std::fs::read(&path).map_err(TrainError::file(&path))?;
         let text = decode(bytes).map_err(failed)?;
         let rows = if path.extension().is_some_and(|end| end == "csv") { csv_rows(&text) } else { json_rows(&text) };
         let line = |(number, row)| {
@@ -75,7 +46,7 @@ impl ImageList {
         };
         let lines = rows.and_then(|rows| rows.into_iter().map(line).collect::<Result<Vec<_>, _>>()).map_err(failed)?;
         if lines.is_empty() {
-            return Err(TrainError::data(&path, "lists no image"));
+            return Err(TrainError::file(&path)(Cause::EmptyList));
         }
         Ok(Self { path, lines })
     }

@@ -21,6 +21,7 @@
 //! # Ok::<(), pyrograph_scheduler::SchedulerError>(())
 //! ```
 
+mod bounds;
 mod codebook;
 mod contrastive;
 mod dataset;
@@ -31,6 +32,7 @@ mod error;
 mod evaluation;
 mod folder;
 mod gradient_clipping;
+mod image_grid;
 mod image_list;
 mod reconstruction;
 mod run_folder;
@@ -39,25 +41,26 @@ mod seeds;
 mod timesteps;
 mod trainer;
 
+pub use bounds::Bounds;
 pub use codebook::CodebookMeans;
 pub use contrastive::contrastive_loss;
 pub use dataset::{Batch, Dataset};
 pub use denoising::{Weighting, denoising_loss};
 pub use discriminator::PatchDiscriminator;
 pub use ema::Ema;
-pub use error::{BadImage, TrainError};
+pub use error::{BadImage, Cause, ListError, TrainError};
 pub use evaluation::{
     SceneJudge, Verdict, bits_per_dimension, peak_signal_to_noise, reconstruction, structural_similarity,
 };
 pub use gradient_clipping::clip_gradients;
-pub use image_list::ListError;
+pub use image_grid::tile;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};
 pub use run_folder::RunFolder;
 pub use runs::{
-    AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, Bounds, ClipStartConfig, ClipTask, ClipTaskConfig,
-    Conditioned, DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, LatentStartConfig, LatentTask,
-    LatentTaskConfig, OutputConfig, Run, RunConfig, SamplesConfig, StartConfig, Task, TaskRun, VqTask, VqTaskConfig,
-    read_table, tile,
+    AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, ClipStartConfig, ClipTask, ClipTaskConfig, Conditioned,
+    ConfigFile, DataConfig, DdpmTask, DdpmTaskConfig, DenoisingConfig, FileConfig, LatentStartConfig, LatentTask,
+    LatentTaskConfig, OutputConfig, Recipe, Run, SamplesConfig, Setup, StartConfig, Task, VqTask, VqTaskConfig,
+    read_table,
 };
 pub use timesteps::{ImportanceSampler, TimestepSampler};
 pub use trainer::{Trainer, TrainerConfig};

@@ -2,13 +2,16 @@ use burn::tensor::Tensor;
 use pyrograph_autoencoder::{AutoencoderKl, DiagonalGaussian};
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::factor;
+use crate::{Bounds, TrainError};
+
 /// What the autoencoder minimises: these factors times its terms.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoencoderLoss {
-    /// Of the picture's mean absolute error.
+    /// Of the image's mean absolute error.
     pub absolute: f64,
-    /// Of its mean squared error, which leads away from pictures of one colour, where the absolute error is flat.
+    /// Of its mean squared error, which leads away from images of one colour, where the absolute error is flat.
     pub square: f64,
     /// Of [`edge_loss`], which keeps lines sharp without the weights of another network.
     pub edge: f64,
@@ -23,8 +26,17 @@ impl Default for AutoencoderLoss {
     }
 }
 
+impl Bounds for AutoencoderLoss {
+    fn check(&self) -> Result<(), TrainError> {
+        factor("loss.absolute", self.absolute)?;
+        factor("loss.square", self.square)?;
+        factor("loss.edge", self.edge)?;
+        factor("loss.kl", self.kl)
+    }
+}
+
 impl AutoencoderLoss {
-    /// The loss of a batch of pictures; `noise`, standard normal, stands for the draw of the latents.
+    /// The loss of a batch of images; `noise`, standard normal, stands for the draw of the latents.
     ///
     /// # Shapes
     /// - `image`: `[batch, 3, height, width]` in -1 ..= 1
@@ -36,13 +48,13 @@ impl AutoencoderLoss {
         self.of(image, decoded, &latents)
     }
 
-    /// The same for what the autoencoder has made of the pictures already.
+    /// The same for what the autoencoder has made of the images already.
     pub fn of(&self, image: Tensor<4>, decoded: Tensor<4>, latents: &DiagonalGaussian) -> Tensor<1> {
-        self.of_pictures(image, decoded) + kl_divergence(latents).mean() * self.kl
+        self.of_images(image, decoded) + kl_divergence(latents).mean() * self.kl
     }
 
-    /// The terms that compare pictures, without the divergence.
-    pub fn of_pictures(&self, image: Tensor<4>, decoded: Tensor<4>) -> Tensor<1> {
+    /// The terms that compare images, without the divergence.
+    pub fn of_images(&self, image: Tensor<4>, decoded: Tensor<4>) -> Tensor<1> {
         let error = decoded.clone() - image.clone();
         error.clone().abs().mean() * self.absolute
             + error.square().mean() * self.square

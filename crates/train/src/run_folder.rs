@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use pyrograph_checkpoint::{Output, OutputError, disk};
 
-use crate::TrainError;
 use crate::folder::recover_folder;
+use crate::{Cause, TrainError};
 
 /// The folder that a run writes to, locked against other runs as long as this value lives.
 ///
@@ -69,13 +69,13 @@ impl RunFolder {
         let pointer = self.path.join(CHECKPOINTS).join(LATEST);
         let name = match fs::read_to_string(&pointer) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            name => name.map_err(|error| TrainError::checkpoint(&pointer, error))?,
+            name => name.map_err(TrainError::checkpoint(&pointer))?,
         };
         let checkpoint = pointer.with_file_name(name.trim());
         if is_checkpoint(name.trim()) && checkpoint.is_dir() {
             return Ok(Some(checkpoint));
         }
-        Err(TrainError::checkpoint(&pointer, format!("names {:?}, which is no checkpoint beside it", name.trim())))
+        Err(TrainError::checkpoint(&pointer)(Cause::NoCheckpoint { name: name.trim().to_owned() }))
     }
 
     /// Makes a checkpoint of the files that `fill` writes to the folder it is given, and removes the older one.
@@ -84,10 +84,10 @@ impl RunFolder {
     /// When the checkpoint cannot be written; the older one is as it was.
     pub fn save(&self, step: usize, fill: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
         let checkpoint = self.unused_name(step);
-        let failed = |error: io::Error| TrainError::checkpoint(&checkpoint, error);
-        disk::create_folder(&checkpoint).map_err(failed)?;
+        let failed = TrainError::checkpoint::<io::Error>(&checkpoint);
+        disk::create_folder(&checkpoint).map_err(&failed)?;
         let written = fill(&checkpoint).and_then(|()| {
-            disk::sync_tree(&checkpoint).map_err(failed)?;
+            disk::sync_tree(&checkpoint).map_err(&failed)?;
             let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
             Ok(Output::save(checkpoint.with_file_name(LATEST), format!("{name}\n"))?)
         });

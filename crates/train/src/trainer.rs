@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{not_negative, positive, within};
 use crate::seeds::mix;
-use crate::{Ema, TrainError, clip_gradients};
+use crate::{Bounds, Ema, TrainError, clip_gradients};
 
 /// How a model is optimised. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -49,6 +50,17 @@ impl Default for TrainerConfig {
             seed: 0,
             gradient_checkpointing: false,
         }
+    }
+}
+
+impl Bounds for TrainerConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        positive("trainer.steps", self.steps)?;
+        not_negative("trainer.learning_rate", self.learning_rate)?;
+        not_negative("trainer.weight_decay", f64::from(self.weight_decay))?;
+        not_negative("trainer.max_grad_norm", self.max_grad_norm)?;
+        within("trainer.gradient_accumulation", self.gradient_accumulation, 1..=1 << 16, "1 to 65536")?;
+        within("trainer.ema_decay", self.ema_decay, 0.0..1.0, "a number from 0 on and below 1")
     }
 }
 

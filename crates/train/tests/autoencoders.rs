@@ -1,4 +1,4 @@
-//! Autoencoders on toys: how close pictures are to what is left of them.
+//! Autoencoders on toys: how close images are to what is left of them.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use pyrograph_train::{AutoencoderLoss, CodebookMeans, Trainer, TrainerConfig};
 
 /// A square on a ground, both in one of the eight corners of a cube of colours, 16x16 pixels.
 fn squares(count: usize, generator: &mut Generator, device: &Device) -> Tensor<4> {
-    let picture = |draws: &[f32]| {
+    let image = |draws: &[f32]| {
         let colours: Vec<f32> = draws[..6].iter().map(|&draw| if draw < 0.5 { -0.8 } else { 0.8 }).collect();
         let (left, top) = ((draws[6] * 8.0) as usize, (draws[7] * 8.0) as usize);
         (0..3 * 256).map(move |i| {
@@ -19,7 +19,7 @@ fn squares(count: usize, generator: &mut Generator, device: &Device) -> Tensor<4
             colours[if inside { channel } else { 3 + channel }]
         })
     };
-    let pixels: Vec<f32> = generator.rand(8 * count).chunks(8).flat_map(picture).collect();
+    let pixels: Vec<f32> = generator.rand(8 * count).chunks(8).flat_map(image).collect();
     Tensor::<1>::from_floats(pixels.as_slice(), device).reshape([count, 3, 16, 16])
 }
 
@@ -29,7 +29,7 @@ fn psnr(decoded: Tensor<4>, image: Tensor<4>) -> f64 {
     10.0 * (4.0 / error).log10()
 }
 
-/// Of the mean of all such pictures.
+/// Of the mean of all such images.
 fn psnr_of_the_mean(image: &Tensor<4>) -> f64 {
     psnr(image.clone().mean_dim(0).expand(image.dims()), image.clone())
 }
@@ -76,15 +76,19 @@ fn a_tiny_kl_autoencoder_learns_squares() {
     let model = trainer.averaged();
     let decoded = model.decode(model.encode(image.clone()).mode());
     let (mean, psnr) = (psnr_of_the_mean(&image), psnr(decoded, image));
-    assert!(psnr > 11.0, "{psnr} dB; the mean picture has {mean}");
+    assert!(psnr > 11.0, "{psnr} dB; the mean image has {mean}");
 }
 
 #[test]
 fn a_tiny_vq_autoencoder_learns_squares() {
     let device = Device::flex().autodiff();
-    let shared =
-        AutoencoderKlConfig { block_out_channels: vec![16, 32], norm_num_groups: 4, ..AutoencoderKlConfig::default() };
-    let config = VqModelConfig { shared, num_vq_embeddings: 64, vq_embed_dim: None };
+    let config = VqModelConfig {
+        block_out_channels: vec![16, 32],
+        norm_num_groups: 4,
+        latent_channels: 4,
+        num_vq_embeddings: 64,
+        ..VqModelConfig::default()
+    };
     let mut model = seeded(5, &device, || config.init(&device).expect("the configuration is sound").materialize());
     let mut generator = Generator::new(78);
     let latents = model.encode(squares(8, &mut generator, &device));
@@ -106,5 +110,5 @@ fn a_tiny_vq_autoencoder_learns_squares() {
     let quantized = model.quantize(model.encode(image.clone()));
     let usage = model.quantize.usage(quantized.indices.clone()).into_scalar::<f32>();
     let (mean, psnr) = (psnr_of_the_mean(&image), psnr(model.decode(quantized.values), image));
-    assert!(psnr > 11.0 && usage > 4.0, "{psnr} dB with {usage} of 64 codes; the mean picture has {mean}");
+    assert!(psnr > 11.0 && usage > 4.0, "{psnr} dB with {usage} of 64 codes; the mean image has {mean}");
 }

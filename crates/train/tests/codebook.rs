@@ -1,21 +1,18 @@
 //! Training with a codebook.
 
-#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+mod support;
 
 use image::{Rgb, RgbImage};
 use pyrograph_checkpoint::{SafetensorsFile, Weights};
-use pyrograph_train::{Run, RunConfig, TaskRun, VqTask};
+use pyrograph_train::{Recipe, Run, VqTask};
+use serde_json::json;
+
+use support::image_folder;
 
 /// The losses of three steps and the codebook after them, from batches of so many images.
 fn train(batch_size: usize, gradient_accumulation: usize) -> (Vec<f64>, Vec<f32>) {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
-    let mut list = String::new();
-    for number in 0..12_u8 {
-        let image = RgbImage::from_fn(8, 8, |x, y| Rgb([20 * number, 30 * x as u8, 255 - 30 * y as u8]));
-        image.save(folder.path().join(format!("{number}.png"))).expect("the folder can be written");
-        list += &format!("{{\"file_name\": \"{number}.png\", \"text\": \"\"}}\n");
-    }
-    std::fs::write(folder.path().join("captions.jsonl"), list).expect("the folder can be written");
+    let image = |number: u8| RgbImage::from_fn(8, 8, |x, y| Rgb([20 * number, 30 * x as u8, 255 - 30 * y as u8]));
+    let folder = image_folder("captions.jsonl", (0..12).map(|number| (image(number), json!({ "text": "" }))));
     let path = folder.path().display();
     let table = format!(
         r#"
@@ -26,9 +23,9 @@ fn train(batch_size: usize, gradient_accumulation: usize) -> (Vec<f64>, Vec<f32>
         model = {{ block_out_channels = [8, 8], norm_num_groups = 4, latent_channels = 4, num_vq_embeddings = 6 }}
         "#
     );
-    let config = RunConfig::new(table.parse().expect("TOML")).expect("a run");
+    let recipe = Recipe::new(table.parse().expect("TOML")).expect("a recipe");
     let device = pyrograph::device("cpu").expect("the CPU is always there");
-    let mut run = TaskRun::<VqTask>::new(config, &device).expect("a run");
+    let mut run = Run::<VqTask>::new(recipe, &device).expect("a run");
     let losses = (0..3).map(|_| run.step().expect("finite losses")).collect();
     run.export(&folder.path().join("model")).expect("the folder can be written");
     let weights = folder.path().join("model/diffusion_pytorch_model.safetensors");

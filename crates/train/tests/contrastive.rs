@@ -1,4 +1,4 @@
-//! A tiny CLIP on toys: which of the texts a picture goes with.
+//! A tiny CLIP on toys: which of the texts an image goes with.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -33,13 +33,13 @@ fn caption(&(colour, shape): &Toy) -> Vec<u32> {
     vec![0, 1 + colour as u32, 7 + shape as u32, 11]
 }
 
-/// A picture of each toy, 16x16 pixels: 11 to 14 pixels large, at any place, on a ground of any brightness, with noise.
+/// An image of each toy, 16x16 pixels: 11 to 14 pixels large, at any place, on a ground of any brightness, with noise.
 ///
 /// # Shapes
 /// `[toys, 3, 16, 16]`
-fn pictures(toys: &[Toy], generator: &mut Generator, device: &Device) -> Tensor<4> {
+fn images(toys: &[Toy], generator: &mut Generator, device: &Device) -> Tensor<4> {
     let draws = generator.rand(4 * toys.len());
-    let picture = |(&(colour, shape), draw): (&Toy, &[f32])| {
+    let image = |(&(colour, shape), draw): (&Toy, &[f32])| {
         let radius = 5.5 + 1.5 * draw[0];
         let centre = |draw: f32| radius + draw * (16.0 - 2.0 * radius);
         let (left, top, ground) = (centre(draw[1]), centre(draw[2]), draw[3] - 0.5);
@@ -50,7 +50,7 @@ fn pictures(toys: &[Toy], generator: &mut Generator, device: &Device) -> Tensor<
             if inside { COLOURS[colour][i / 256] } else { ground }
         })
     };
-    let pixels: Vec<f32> = toys.iter().zip(draws.chunks(4)).flat_map(picture).collect();
+    let pixels: Vec<f32> = toys.iter().zip(draws.chunks(4)).flat_map(image).collect();
     let shape = [toys.len(), 3, 16, 16];
     let noise = generator.randn_tensor(shape, device) * 0.1;
     Tensor::<1>::from_floats(pixels.as_slice(), device).reshape(shape) + noise
@@ -83,13 +83,13 @@ fn clip(device: &Device) -> ClipModel {
     config.init(device).materialize()
 }
 
-/// The share of pictures whose text is the best of all 24, over 40 new pictures of each of these toys.
+/// The share of images whose text is the best of all 24, over 40 new images of each of these toys.
 fn accuracy(model: &ClipModel, of: &[Toy]) -> f64 {
     let all: Vec<Toy> = toys().collect();
     let (mut generator, device) = (Generator::new(78), Device::flex());
     let texts = model.text_features(&all.iter().map(caption).collect::<Vec<_>>());
     let found = |_| {
-        let images = model.image_features(pictures(of, &mut generator, &device));
+        let images = model.image_features(images(of, &mut generator, &device));
         let best = model.similarity(images, texts.clone()).argmax(1).into_data().convert::<i64>(); // [toys, 1]
         let best = best.try_to_vec::<i64>().expect("numbers of texts");
         best.into_iter().zip(of).filter(|&(best, toy)| all[best as usize] == *toy).count()
@@ -97,16 +97,16 @@ fn accuracy(model: &ClipModel, of: &[Toy]) -> f64 {
     (0..40).map(found).sum::<usize>() as f64 / (40 * of.len()) as f64
 }
 
-/// Three pictures of every toy of the training set in a step; in each third every picture has its own text.
+/// Three images of every toy of the training set in a step; in each third every image has its own text.
 fn loss(model: &ClipModel, train: &[Toy], generator: &mut Generator, device: &Device) -> Tensor<1> {
-    let images = model.image_features(pictures(&train.repeat(3), generator, device));
+    let images = model.image_features(images(&train.repeat(3), generator, device));
     let texts = model.text_features(&train.iter().map(caption).collect::<Vec<_>>());
     let losses = images.chunk(3, 0).into_iter();
     let losses = losses.map(|images| contrastive_loss(images, texts.clone(), model.logit_scale.val()));
     Tensor::cat(losses.collect(), 0).mean()
 }
 
-/// Measured with three seeds: 97 to 98 % of new pictures, with other sizes, places, grounds and noise; of toys that were held
+/// Measured with three seeds: 97 to 98 % of new images, with other sizes, places, grounds and noise; of toys that were held
 /// out 73 to 83 %, where a guess is right in 4 % and the colour alone in 25 %.
 #[test]
 fn a_tiny_clip_names_toys() {
@@ -128,5 +128,5 @@ fn a_tiny_clip_names_toys() {
     }
     let model = trainer.averaged();
     let (seen, unseen) = (accuracy(model, &train), accuracy(model, &HELD_OUT));
-    assert!(seen >= 0.95 && unseen >= 0.6, "{seen} of new pictures, {unseen} of toys that were held out");
+    assert!(seen >= 0.95 && unseen >= 0.6, "{seen} of new images, {unseen} of toys that were held out");
 }

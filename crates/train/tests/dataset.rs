@@ -1,6 +1,8 @@
-//! Folders of pictures, whole and broken.
+//! Folders of images, whole and broken.
 
 #![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+
+mod support;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,39 +12,33 @@ use burn::tensor::Device;
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use pyrograph::{Error, ImageFileError};
 use pyrograph_train::{BadImage, Dataset, ListError, TrainError};
+use serde_json::json;
 
-/// Pictures of one grey each, 10, 20, 30 ..., and their list.
+use support::image_folder;
+
+/// Images of one grey each, 10, 20, 30 ..., and their list.
 fn folder(count: u8, list: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
-    let line = |i: u8| {
-        let grey = 10 * (i + 1);
-        let picture = RgbaImage::from_pixel(6, 4, Rgba([grey, grey, grey, 255]));
-        picture.save(folder.path().join(format!("{i}.png"))).expect("the folder can be written");
-        format!("{{\"file_name\": \"{i}.png\", \"text\": \"grey {grey}\"}}\n")
-    };
-    fs::write(folder.path().join(list), (0..count).map(line).collect::<String>()).expect("the folder can be written");
-    folder
+    let greys = (1..=count).map(|number| 10 * number);
+    let image = |grey| RgbaImage::from_pixel(6, 4, Rgba([grey, grey, grey, 255]));
+    image_folder(list, greys.map(|grey| (image(grey), json!({ "text": format!("grey {grey}") }))))
 }
 
 fn pixels(dataset: &Dataset, index: usize, batch: usize, seed: u64) -> (Vec<f32>, Vec<String>) {
-    let batch = dataset.batch(index, batch, seed, &Device::flex()).expect("the pictures are whole");
+    let batch = dataset.batch(index, batch, seed, &Device::flex()).expect("the images are whole");
     (batch.images.into_data().try_to_vec().expect("float32"), batch.captions)
 }
 
 #[test]
-fn an_epoch_has_every_picture_once() {
+fn an_epoch_has_every_image_once() {
     for list in ["captions.jsonl", "metadata.jsonl"] {
         let folder = folder(6, list);
         let dataset = Dataset::open(folder.path(), 2).expect("the folder is whole");
         let mut seen: HashMap<String, usize> = HashMap::new();
         for index in 0..9 {
-            let (pixels, captions) = pixels(&dataset, index, 4, 1); // six epochs of six pictures
-            for (picture, caption) in pixels.chunks(12).zip(captions) {
+            let (pixels, captions) = pixels(&dataset, index, 4, 1); // six epochs of six images
+            for (image, caption) in pixels.chunks(12).zip(captions) {
                 let grey: f32 = caption.trim_start_matches("grey ").parse().expect("a number");
-                assert!(
-                    picture.iter().all(|pixel| (pixel - (grey / 127.5 - 1.0)).abs() < 1e-6),
-                    "{caption}: {picture:?}"
-                );
+                assert!(image.iter().all(|pixel| (pixel - (grey / 127.5 - 1.0)).abs() < 1e-6), "{caption}: {image:?}");
                 *seen.entry(caption).or_default() += 1;
             }
         }
@@ -61,18 +57,15 @@ fn the_order_follows_from_the_seed() {
     assert_ne!(captions(3, 5), captions(3, 6));
 }
 
-/// What is transparent is white, the middle is what is left of a wide picture, and mirroring is sometimes done.
+/// What is transparent is white, the middle is what is left of a wide image, and mirroring is sometimes done.
 #[test]
-fn pictures_are_cut_blended_and_mirrored() {
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
-    let picture = RgbaImage::from_fn(8, 2, |x, _| match x {
+fn images_are_cut_blended_and_mirrored() {
+    let image = RgbaImage::from_fn(8, 2, |x, _| match x {
         3 => Rgba([0, 0, 0, 255]),
         4 => Rgba([255, 0, 0, 0]),
         _ => Rgba([0, 255, 0, 255]),
     });
-    picture.save(folder.path().join("a.png")).expect("the folder can be written");
-    let line = "{\"file_name\": \"a.png\", \"caption\": \"a\"}\n\n";
-    fs::write(folder.path().join("captions.jsonl"), line).expect("the folder can be written");
+    let folder = image_folder("captions.jsonl", [(image, json!({ "caption": "a" }))]);
     let dataset = Dataset::open(folder.path(), 2).expect("the folder is whole");
     let plain = [-1.0, 1.0, -1.0, 1.0].repeat(3);
     assert_eq!(pixels(&dataset, 0, 1, 0).0, plain);

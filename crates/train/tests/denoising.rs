@@ -1,4 +1,4 @@
-//! Denoising on toys: how well pictures are coded, and whether captions are heard.
+//! Denoising on toys: how well images are coded, and whether captions are heard.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -43,15 +43,15 @@ fn diffusion() -> Diffusion {
     Diffusion::new(&config).expect("the schedule leaves a signal")
 }
 
-/// Pictures of 8x8 pixels with one bright row or column on a dark ground: four bits, and nothing else.
+/// Images of 8x8 pixels with one bright row or column on a dark ground: four bits, and nothing else.
 fn bars(count: usize, generator: &mut Generator, device: &Device) -> Tensor<4> {
     let level = |byte: f32| byte / 127.5 - 1.0;
-    let picture = |draw: f32| {
+    let image = |draw: f32| {
         let bar = (draw * 16.0) as usize;
         let bright = move |pixel: usize| if bar < 8 { pixel / 8 == bar } else { pixel % 8 == bar - 8 };
         (0..64).map(move |pixel| level(if bright(pixel) { 200.0 } else { 40.0 }))
     };
-    let pixels: Vec<f32> = generator.rand(count).into_iter().flat_map(picture).collect();
+    let pixels: Vec<f32> = generator.rand(count).into_iter().flat_map(image).collect();
     Tensor::<1>::from_floats(pixels.as_slice(), device).reshape([count, 1, 8, 8])
 }
 
@@ -68,7 +68,7 @@ fn loss(model: &UNet2dConditionModel, generator: &mut Generator, batch: usize) -
     denoising_loss(&diffusion, Weighting::Simple, predict, original, noise, &timesteps).mean()
 }
 
-/// The variational bound of new pictures, in bits per dimension.
+/// The variational bound of new images, in bits per dimension.
 fn bits_per_dimension(model: &UNet2dConditionModel, batch: usize) -> f64 {
     let (diffusion, device) = (diffusion(), model.conv_in.weight.device());
     let mut generator = Generator::new(99);
@@ -116,15 +116,15 @@ fn text(captions: &[Option<usize>], device: &Device) -> Tensor<3> {
 /// A bright row for the first caption and a bright column for the second.
 fn captioned(captions: &[usize], generator: &mut Generator, device: &Device) -> Tensor<4> {
     let draws = generator.rand(captions.len());
-    let picture = |(&caption, draw): (&usize, f32)| {
+    let image = |(&caption, draw): (&usize, f32)| {
         let bar = (draw * 8.0) as usize;
         (0..64).map(move |pixel| if [pixel / 8, pixel % 8][caption] == bar { 1.0 } else { -0.5 })
     };
-    let pixels: Vec<f32> = captions.iter().zip(draws).flat_map(picture).collect();
+    let pixels: Vec<f32> = captions.iter().zip(draws).flat_map(image).collect();
     Tensor::<1>::from_floats(pixels.as_slice(), device).reshape([captions.len(), 1, 8, 8])
 }
 
-/// With a tenth of the captions left out in training, guidance leads to the right kind of picture.
+/// With a tenth of the captions left out in training, guidance leads to the right kind of image.
 #[test]
 fn a_tiny_model_learns_two_captions() {
     let device = Device::flex().autodiff();
@@ -185,5 +185,5 @@ fn a_tiny_model_learns_two_captions() {
         .enumerate()
         .filter(|(i, (rows, columns))| (rows > columns) == (i % 2 == 0));
     let right = right.count();
-    assert!(right >= 18, "{right} of 20 pictures are what was asked for");
+    assert!(right >= 18, "{right} of 20 images are what was asked for");
 }

@@ -1,26 +1,29 @@
 //! The judges, judged.
 
-#![expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+mod support;
 
 use std::path::PathBuf;
 
 use image::{Rgb, RgbImage};
 use pyrograph_checkpoint::open_weights;
 use pyrograph_train::{Dataset, SceneJudge, Verdict, peak_signal_to_noise, structural_similarity};
+use serde_json::json;
 use tempfile::TempDir;
 
+use support::image_folder;
+
 #[test]
-fn distances_of_pictures_are_those_of_pytorch() {
+fn distances_of_images_are_those_of_pytorch() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/train.safetensors");
     let dump = open_weights(&path).expect("the reference is committed");
     let values = |name: &str| dump.read(name).expect("a tensor").try_to_vec::<f32>().expect("float32");
-    let picture = |name| {
+    let image = |name| {
         let values = values(name);
         RgbImage::from_fn(24, 20, |x, y| {
             Rgb([0, 1, 2].map(|channel| values[(channel * 20 + y as usize) * 24 + x as usize] as u8))
         })
     };
-    let (a, b) = (picture("metrics/a"), picture("metrics/b"));
+    let (a, b) = (image("metrics/a"), image("metrics/b"));
     let close = |found: f64, name| assert!((found / f64::from(values(name)[0]) - 1.0).abs() < 1e-5, "{name}: {found}");
     close(peak_signal_to_noise(&a, &b), "metrics/psnr");
     close(structural_similarity(&a, &b), "metrics/ssim");
@@ -40,28 +43,24 @@ fn scene(object: &str, count: u32, ground: [u8; 3], shift: u32) -> RgbImage {
     })
 }
 
-/// A folder of pictures with their labels.
+/// A folder of images with their labels.
 fn dataset(scenes: &[(&str, u32, usize)]) -> (TempDir, Dataset) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut list = String::new();
-    for (number, (object, count, ground)) in scenes.iter().enumerate() {
-        let (name, colour) = GROUNDS[*ground];
-        scene(object, *count, colour, 0).save(folder.path().join(format!("{number}.png"))).expect("a file");
-        list += &format!(
-            "{{\"file_name\": \"{number}.png\", \"text\": \"\", \"object\": \"{object}\", \"background\": \"{name}\", \"count\": {count}}}\n"
-        );
-    }
-    std::fs::write(folder.path().join("captions.jsonl"), list).expect("a file");
+    let labelled = |&(object, count, ground): &(&str, u32, usize)| {
+        let (name, colour) = GROUNDS[ground];
+        let labels = json!({ "text": "", "object": object, "background": name, "count": count });
+        (scene(object, count, colour, 0), labels)
+    };
+    let folder = image_folder("captions.jsonl", scenes.iter().map(labelled));
     let dataset = Dataset::open(folder.path(), 64).expect("the folder is whole");
     (folder, dataset)
 }
 
 #[test]
-fn right_and_wrong_pictures_are_told_apart() {
+fn right_and_wrong_images_are_told_apart() {
     let (_drawings, drawings) = dataset(&[("disc", 1, 0), ("bar", 1, 0), ("disc", 1, 1), ("bar", 1, 1)]);
     let (_requests, requests) = dataset(&[("disc", 1, 0), ("bar", 2, 1)]);
     let judge = SceneJudge::new(&drawings).expect("all labels are there");
-    let verdict = |picture: &RgbImage, number| judge.judge(picture, &requests, number).expect("all labels are there");
+    let verdict = |image: &RgbImage, number| judge.judge(image, &requests, number).expect("all labels are there");
     let of = |background, object, count| Verdict { background, object, count };
     let [(_, blue), (_, gray)] = GROUNDS;
     assert_eq!(verdict(&scene("disc", 1, blue, 3), 0), of(true, Some(true), true));

@@ -1,10 +1,10 @@
 //! `unet/config.json`.
 
 use pyrograph_blocks::{AttentionConfig, ConfigError, PerBlock, ResnetBlock2dConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of a [`crate::UNet2dConditionModel`], with diffusers' defaults.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct UNet2dConditionConfig {
     /// Height and width of the latents in training; the default size of an image follows from it.
@@ -50,7 +50,7 @@ pub struct UNet2dConditionConfig {
 }
 
 /// `sample_size` of a configuration: one number for both sides, or two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum SampleSize {
     /// Height and width.

@@ -1,6 +1,6 @@
 use image::RgbImage;
 
-/// The peak signal-to-noise ratio of two pictures of one size, in decibels: `10 log10(255^2 / mean squared error)`.
+/// The peak signal-to-noise ratio of two images of one size, in decibels: `10 log10(255^2 / mean squared error)`.
 pub fn peak_signal_to_noise(a: &RgbImage, b: &RgbImage) -> f64 {
     let square = |(a, b): (&u8, &u8)| (f64::from(*a) - f64::from(*b)).powi(2);
     let error = a.as_raw().iter().zip(b.as_raw()).map(square).sum::<f64>() / a.as_raw().len() as f64;
@@ -17,14 +17,14 @@ const SIGMA: f64 = 1.5;
 const C1: f64 = 6.5025;
 const C2: f64 = 58.5225;
 
-/// The mean structural similarity of two pictures of one size (Wang et al. 2004, <https://doi.org/10.1109/TIP.2003.819861>),
-/// over all channels and all places at which the window of 11x11 pixels fits: 1 for equal pictures.
+/// The mean structural similarity of two images of one size (Wang et al. 2004, <https://doi.org/10.1109/TIP.2003.819861>),
+/// over all channels and all places at which the window of 11x11 pixels fits: 1 for equal images.
 ///
 /// # Panics
-/// When the pictures differ in size or are smaller than the window.
+/// When the images differ in size or are smaller than the window.
 pub fn structural_similarity(a: &RgbImage, b: &RgbImage) -> f64 {
-    assert_eq!(a.dimensions(), b.dimensions(), "the pictures differ in size");
-    assert!(a.width().min(a.height()) >= WINDOW, "the pictures are smaller than the window");
+    assert_eq!(a.dimensions(), b.dimensions(), "the images differ in size");
+    assert!(a.width().min(a.height()) >= WINDOW, "the images are smaller than the window");
     (0..3).map(|channel| of_planes(&Plane::of(a, channel), &Plane::of(b, channel))).sum::<f64>() / 3.0
 }
 
@@ -49,9 +49,9 @@ struct Plane {
 }
 
 impl Plane {
-    fn of(picture: &RgbImage, channel: usize) -> Self {
-        let values = picture.pixels().map(|pixel| f64::from(pixel.0[channel])).collect();
-        Self { width: picture.width() as usize, values }
+    fn of(image: &RgbImage, channel: usize) -> Self {
+        let values = image.pixels().map(|pixel| f64::from(pixel.0[channel])).collect();
+        Self { width: image.width() as usize, values }
     }
 
     fn times(&self, other: &Self) -> Self {

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use pyrograph_checkpoint::{Output, TokenizerSource};
-use pyrograph_clip::{ClipTextModel, TokenFiles, Tokenizer, TokenizerConfig, Vocabulary};
+use pyrograph_clip::{AddedToken, ClipTextConfig, ClipTextModel, TokenFiles, Tokenizer, TokenizerConfig, Vocabulary};
 use pyrograph_scheduler::Generator;
 use serde_json::{Value, json};
 
 use super::diffusers::write_json;
 use crate::{Dataset, TrainError};
+
+/// The table that an error names.
+const TABLE: &str = "text_encoder";
 
 /// A tokenizer that can be written, as transformers' `CLIPTokenizer`.
 #[derive(Clone, Debug)]
@@ -22,9 +25,9 @@ pub(crate) struct CaptionTokenizer {
 impl CaptionTokenizer {
     /// CLIP's own, or the part of it that the captions need, with at most `length` tokens for a text.
     pub(crate) fn new(captions: Option<&Dataset>, length: usize) -> Result<Self, TrainError> {
-        let whole = Vocabulary::shipped().map_err(wrong)?;
+        let whole = Vocabulary::shipped().map_err(TrainError::table(TABLE))?;
         let vocabulary = match captions {
-            Some(dataset) => whole.restricted_to(dataset.captions()).map_err(wrong)?,
+            Some(dataset) => whole.restricted_to(dataset.captions()).map_err(TrainError::table(TABLE))?,
             None => whole,
         };
         Self::from_parts(vocabulary, TokenizerConfig::default(), length)
@@ -48,33 +51,35 @@ impl CaptionTokenizer {
                     added_tokens: files.added_tokens.as_deref(),
                     tokenizer: files.tokenizer.as_deref(),
                 });
-                (vocabulary, config.map_err(wrong)?)
+                (vocabulary, config.map_err(TrainError::table(TABLE))?)
             }
         };
-        Self::from_parts(vocabulary.map_err(wrong)?, config, length)
+        Self::from_parts(vocabulary.map_err(TrainError::table(TABLE))?, config, length)
     }
 
     fn from_parts(vocabulary: Vocabulary, mut config: TokenizerConfig, length: usize) -> Result<Self, TrainError> {
         config.model_max_length = config.model_max_length.min(length);
-        let tokenizer = Tokenizer::new(vocabulary.clone(), &config).map_err(wrong)?;
+        let tokenizer = Tokenizer::new(vocabulary.clone(), &config).map_err(TrainError::table(TABLE))?;
         Ok(Self { vocabulary, config, tokenizer })
     }
 
-    /// Puts the sizes and numbers of its tokens into the configuration of a text tower.
-    pub(crate) fn describe(&self, text_encoder: &mut Value) {
-        text_encoder["vocab_size"] = self.tokenizer.vocab_size().into();
-        let tokens = [
-            ("bos_token_id", &self.config.bos_token),
-            ("eos_token_id", &self.config.eos_token),
-            ("pad_token_id", &self.config.pad_token),
-        ];
-        for (key, token) in tokens {
-            text_encoder[key] = self.vocabulary.id(&token.content).into();
-        }
+    /// Gives a text tower the size of the vocabulary and the token at which it reads a text's meaning.
+    pub(crate) fn describe(&self, tower: &mut ClipTextConfig) {
+        tower.vocab_size = self.tokenizer.vocab_size();
+        tower.eos_token_id = self.id(&self.config.eos_token).unwrap_or(tower.eos_token_id);
+    }
+
+    /// The other tokens of a text tower's `config.json`.
+    pub(crate) fn more_keys(&self) -> Value {
+        json!({ "bos_token_id": self.id(&self.config.bos_token), "pad_token_id": self.id(&self.config.pad_token) })
+    }
+
+    fn id(&self, token: &AddedToken) -> Option<u32> {
+        self.vocabulary.id(&token.content)
     }
 
     pub(crate) fn encode(&self, caption: &str) -> Result<Vec<u32>, TrainError> {
-        Ok(self.tokenizer.encode(caption).map_err(wrong)?.ids)
+        Ok(self.tokenizer.encode(caption).map_err(TrainError::table(TABLE))?.ids)
     }
 
     /// Captions without the tags that are dropped by chance: parts between commas that are not the first.
@@ -110,10 +115,6 @@ impl CaptionTokenizer {
         Output::save(folder.join("vocab.json"), vocab)?;
         Ok(Output::save(folder.join("merges.txt"), merges)?)
     }
-}
-
-fn wrong(error: impl std::fmt::Display) -> TrainError {
-    TrainError::config("text_encoder", error.to_string())
 }
 
 /// The states of the captions' tokens; equal captions go through the tower once.

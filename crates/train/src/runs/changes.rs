@@ -1,56 +1,74 @@
-//! The configuration that a checkpoint was made with, and that it is resumed with.
+//! The recipe that a checkpoint was made with, and the one that it is resumed with.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use pyrograph_checkpoint::Output;
 use serde::Serialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::RunConfig;
-use crate::TrainError;
+use super::Recipe;
+use crate::{Cause, TrainError};
 
 const FILE: &str = "configuration.json";
 
 /// Keys that change no step: how far, where to, and with how much memory a run goes.
 const FREE: [&[&str]; 4] = [&["output"], &["samples"], &["trainer", "steps"], &["trainer", "gradient_checkpointing"]];
 
-impl<C: Serialize> RunConfig<C> {
-    /// Compares with the configuration that a checkpoint was made with. `output`, `samples`, `trainer.steps` and
-    /// `trainer.gradient_checkpointing` may differ.
+impl<C: DeserializeOwned + Serialize> Recipe<C> {
+    /// Compares with the recipe that a checkpoint was made with; a key at its default is the same as one that is absent.
+    /// `output`, `samples`, `trainer.steps` and `trainer.gradient_checkpointing` may differ.
     ///
     /// # Errors
     /// [`TrainError::Changed`] with the first key that differs, [`TrainError::Checkpoint`] when the checkpoint cannot be read.
     pub fn check_unchanged(&self, checkpoint: &Path) -> Result<(), TrainError> {
         let path = checkpoint.join(FILE);
-        let failed = |problem: String| TrainError::checkpoint(&path, problem);
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-        let before = fixed_part(&text).map_err(|error| failed(error.to_string()))?;
-        let now = fixed_part(&self.to_json()).expect("it was made from a value");
-        first_change("", &before, &now).map_or(Ok(()), Err)
+        let text = std::fs::read_to_string(&path).map_err(TrainError::checkpoint(&path))?;
+        let before: Self = from_json(&text).map_err(TrainError::checkpoint(&path))?;
+        first_change("", &before.fixed_part(), &self.fixed_part()).map_or(Ok(()), Err)
     }
 
-    pub(super) fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a configuration is JSON")
+    /// The keys that decide what a step does.
+    fn fixed_part(&self) -> Value {
+        without(&FREE, serde_json::from_str(&self.to_json()).expect("it was made from a recipe"))
     }
 }
 
-/// Writes a configuration to a checkpoint's folder.
-pub(super) fn write(checkpoint: &Path, configuration: &str) -> Result<(), TrainError> {
-    Ok(Output::save(checkpoint.join(FILE), configuration)?)
+impl<C: Serialize> Recipe<C> {
+    /// Writes the recipe to a checkpoint's folder.
+    pub(super) fn write(&self, checkpoint: &Path) -> Result<(), TrainError> {
+        Ok(Output::save(checkpoint.join(FILE), self.to_json())?)
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a recipe is JSON")
+    }
 }
 
-/// A configuration without the keys that may change.
-fn fixed_part(json: &str) -> serde_json::Result<Value> {
-    let mut configuration: Value = serde_json::from_str(json)?;
-    for key in FREE {
+fn from_json<C: DeserializeOwned>(text: &str) -> Result<Recipe<C>, Cause> {
+    let mut tables: Map<String, Value> = serde_json::from_str(text)?;
+    tables.retain(|_, table| !table.is_null());
+    let mut table = |name| tables.remove(name).unwrap_or_default();
+    let (data, output, trainer) = (table("data"), table("output"), table("trainer"));
+    Ok(Recipe {
+        data: serde_json::from_value(data)?,
+        output: serde_json::from_value(output)?,
+        trainer: serde_json::from_value(trainer)?,
+        task: C::deserialize(Value::Object(tables))?,
+    })
+}
+
+/// A recipe without some of its keys.
+fn without(keys: &[&[&str]], mut recipe: Value) -> Value {
+    for key in keys {
         let (last, tables) = key.split_last().expect("a key has a name");
-        let table = tables.iter().try_fold(&mut configuration, |table, name| table.get_mut(name));
+        let table = tables.iter().try_fold(&mut recipe, |table, name| table.get_mut(name));
         if let Some(table) = table.and_then(Value::as_object_mut) {
             table.remove(*last);
         }
     }
-    Ok(configuration)
+    recipe
 }
 
 fn first_change(key: &str, before: &Value, now: &Value) -> Option<TrainError> {
@@ -83,7 +101,8 @@ mod tests {
         r#"{"trainer": {"steps": 5, "seed": 1}, "output": {"folder": "a"}, "model": {"layers": [8, 8]}}"#;
 
     fn changed(now: &str) -> Option<[String; 3]> {
-        match first_change("", &fixed_part(BEFORE).expect("JSON"), &fixed_part(now).expect("JSON"))? {
+        let fixed = |text| without(&FREE, serde_json::from_str(text).expect("JSON"));
+        match first_change("", &fixed(BEFORE), &fixed(now))? {
             TrainError::Changed { key, before, now } => Some([key, before, now]),
             other => panic!("{other}"),
         }

@@ -1,29 +1,32 @@
 //! Whole runs of training, each described by one TOML file: what the program's `train` command carries out.
 
+mod adversarial;
 mod autoencoder;
-mod bounds;
 mod captions;
 mod changes;
 mod clip;
-mod config;
+mod config_file;
 mod ddpm;
+mod denoising_config;
 mod diffusers;
 mod latent;
-mod latents;
-mod pictures;
+mod recipe;
+mod recipe_file;
 mod run;
-mod start;
+mod setup;
+mod task;
 mod vq;
 
-pub use autoencoder::{AdversarialConfig, AutoencoderTask, AutoencoderTaskConfig, StartConfig};
-pub use bounds::Bounds;
-pub(crate) use bounds::{multiple, size, within};
+pub use adversarial::AdversarialConfig;
+pub use autoencoder::{AutoencoderTask, AutoencoderTaskConfig, StartConfig};
 pub use clip::{ClipStartConfig, ClipTask, ClipTaskConfig};
-pub use config::{DataConfig, DenoisingConfig, OutputConfig, RunConfig, read_table};
+pub use config_file::{ConfigFile, FileConfig};
 pub use ddpm::{DdpmTask, DdpmTaskConfig};
-pub(crate) use ddpm::{diffusion, no_text};
+pub use denoising_config::DenoisingConfig;
 pub use latent::{Conditioned, LatentStartConfig, LatentTask, LatentTaskConfig, SamplesConfig};
-pub(crate) use pictures::grid;
-pub use pictures::tile;
-pub use run::{Run, Task, TaskRun};
+pub use recipe::{DataConfig, OutputConfig, Recipe};
+pub use recipe_file::read_table;
+pub use run::Run;
+pub use setup::Setup;
+pub use task::Task;
 pub use vq::{VqTask, VqTaskConfig};

@@ -5,31 +5,37 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use image::RgbImage;
-use pyrograph::Device;
-use pyrograph_autoencoder::{AutoencoderKlConfig, VqModel, VqModelConfig};
-use pyrograph_checkpoint::{SafetensorsFile, Weights, read_config, save_tensors};
+use pyrograph_autoencoder::{VqModel, VqModelConfig};
+use pyrograph_checkpoint::{SafetensorsFile, Weights, save_tensors};
 use pyrograph_scheduler::Generator;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::json;
 
-use super::diffusers::write_model;
-use super::pictures::above;
-use super::{RunConfig, Task, multiple};
-use crate::folder::replace_folder;
-use crate::{AutoencoderLoss, CodebookMeans, Dataset, TrainError, Trainer};
+use super::diffusers::{with_block_types, write_model};
+use super::{ConfigFile, Setup, Task};
+use crate::bounds::{multiple, within};
+use crate::image_grid::above;
+use crate::{AutoencoderLoss, Bounds, CodebookMeans, TrainError, Trainer};
 
-/// The tables of a run's file beside those that all have.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// The tables of a recipe for an autoencoder with a codebook.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VqTaskConfig {
-    /// What is minimised; there is no divergence.
+    /// The objective; there is no divergence.
     #[serde(default)]
     pub loss: AutoencoderLoss,
-    /// The keys of diffusers' `config.json` for a `VQModel`.
-    pub model: Value,
-    /// How much a code keeps of itself in a step ([`CodebookMeans`]); 0.99. With 0 codes are learnt by gradients.
+    /// `config.json` of a `VQModel`.
+    pub model: ConfigFile<VqModelConfig>,
+    /// The share of itself that a code keeps in a step ([`CodebookMeans`]); 0.99. With 0 codes are learnt by gradients.
     #[serde(default = "codebook_decay")]
     pub codebook_decay: f64,
+}
+
+impl Bounds for VqTaskConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        self.loss.check()?;
+        within("codebook_decay", self.codebook_decay, 0.0..1.0, "a number from 0 on and below 1")
+    }
 }
 
 fn codebook_decay() -> f64 {
@@ -39,13 +45,12 @@ fn codebook_decay() -> f64 {
 /// An autoencoder with a codebook.
 #[derive(Debug)]
 pub struct VqTask {
-    config: RunConfig<VqTaskConfig>,
-    dataset: Dataset,
+    config: VqTaskConfig,
+    setup: Setup,
     means: CodebookMeans,
-    /// Latents of the batches of the latest step and the codes that they chose.
+    /// Latents of the batches of the latest step, and their codes.
     seen: Vec<(Tensor<4>, Tensor<1, Int>)>,
     usage: f32,
-    device: Device,
 }
 
 const SHOWN: usize = 16;
@@ -53,7 +58,7 @@ const COUNTS: &str = "codebook.safetensors";
 
 impl VqTask {
     fn by_gradients(&self) -> bool {
-        self.config.task.codebook_decay <= 0.0
+        self.config.codebook_decay <= 0.0
     }
 }
 
@@ -63,25 +68,18 @@ impl Task for VqTask {
     type Config = VqTaskConfig;
 
     /// Codes begin where the latents of the first step's batches are.
-    fn open(config: RunConfig<VqTaskConfig>, dataset: Dataset, device: &Device) -> Result<(Self, VqModel), TrainError> {
-        let wrong = |problem: String| TrainError::config("model", problem);
-        // The keys that it shares with the other autoencoder first: read as a part of another struct, they lose their names.
-        let shared = read_config::<AutoencoderKlConfig>("config.json", "VQModel", &config.task.model);
-        shared.map_err(|error| wrong(error.to_string()))?;
-        let read = read_config("config.json", "VQModel", &config.task.model);
-        let (model_config, _): (VqModelConfig, _) = read.map_err(|error| wrong(error.to_string()))?;
-        multiple("data.size", config.data.size as usize, model_config.shared.downsampling())?;
-        let model = model_config.init(&config.trainer.device(device)).map_err(|error| wrong(error.to_string()))?;
-        let (mut model, decay) = (model.materialize(), config.task.codebook_decay);
-        let means = CodebookMeans::new(&model.quantize, decay);
-        let task = Self { config, dataset, means, seen: Vec::new(), usage: 0.0, device: device.clone() };
-        let batches = 0..task.config.trainer.gradient_accumulation;
+    fn open(config: VqTaskConfig, setup: Setup) -> Result<(Self, VqModel), TrainError> {
+        let network = &config.model.config;
+        multiple("data.size", setup.data.size as usize, network.downsampling())?;
+        let mut model = network.init(&setup.autodiff()).map_err(TrainError::table("model"))?.materialize();
+        let means = CodebookMeans::new(&model.quantize, config.codebook_decay);
+        let task = Self { config, setup, means, seen: Vec::new(), usage: 0.0 };
+        let batches = 0..task.setup.trainer.gradient_accumulation;
         let latents = batches.map(|index| Ok(model.encode(task.batch(index)?).detach()));
         let latents = Tensor::cat(latents.collect::<Result<Vec<_>, TrainError>>()?, 0);
         let indices = model.quantize(latents.clone()).indices;
-        let mut generator = task.config.trainer.generator_of_data(0);
-        model.quantize =
-            CodebookMeans::new(&model.quantize, 0.0).update(model.quantize, latents, indices, &mut generator);
+        let mut first = CodebookMeans::new(&model.quantize, 0.0);
+        model.quantize = first.update(model.quantize, latents, indices, &mut task.setup.generator(0));
         if !task.by_gradients() {
             model.quantize = model.quantize.no_grad();
         }
@@ -89,8 +87,7 @@ impl Task for VqTask {
     }
 
     fn batch(&self, index: usize) -> Result<Tensor<4>, TrainError> {
-        let RunConfig { data, trainer, .. } = &self.config;
-        Ok(self.dataset.batch(index, data.batch_size, trainer.seed, &trainer.device(&self.device))?.images)
+        Ok(self.setup.batch(index)?.images)
     }
 
     fn loss(&mut self, model: &VqModel, image: Tensor<4>, _generator: &mut Generator) -> Tensor<1> {
@@ -98,7 +95,7 @@ impl Task for VqTask {
         let quantized = model.quantize(latents.clone());
         self.seen.push((latents.detach(), quantized.indices));
         let decoded = model.decode(quantized.values);
-        let loss = self.config.task.loss.of_pictures(image, decoded) + quantized.commitment_loss;
+        let loss = self.config.loss.of_images(image, decoded) + quantized.commitment_loss;
         if self.by_gradients() { loss + quantized.codebook_loss } else { loss }
     }
 
@@ -107,7 +104,7 @@ impl Task for VqTask {
         let (latents, indices) = (Tensor::cat(latents, 0), Tensor::cat(indices, 0));
         self.usage = trainer.model().quantize.usage(indices.clone()).into_scalar::<f32>();
         if !self.by_gradients() {
-            let mut generator = self.config.trainer.generator_of_data(trainer.steps());
+            let mut generator = self.setup.generator(trainer.steps());
             trainer.change(|mut model| {
                 model.quantize = self.means.update(model.quantize, latents, indices, &mut generator).no_grad();
                 model
@@ -126,20 +123,19 @@ impl Task for VqTask {
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
         let counts = SafetensorsFile::open(&folder.join(COUNTS)).and_then(|file| file.read("counts"));
-        let counts = counts.map_err(|error| TrainError::checkpoint(folder, error))?;
-        self.means.counts = Tensor::from_data(counts, self.device.tensors());
+        let counts = counts.map_err(TrainError::checkpoint(folder))?;
+        self.means.counts = Tensor::from_data(counts, self.setup.device.tensors());
         Ok(())
     }
 
     fn samples(&self, model: &VqModel) -> Result<RgbImage, TrainError> {
-        let images = self.dataset.batch(0, SHOWN, 0, self.device.tensors())?.images;
+        let images = self.setup.shown(SHOWN)?;
         let decoded = model.decode(model.quantize(model.encode(images.clone())).values);
         Ok(above(images, decoded))
     }
 
     fn export(&self, model: &VqModel, folder: &Path) -> Result<(), TrainError> {
-        let mut config = self.config.task.model.clone();
-        config["sample_size"] = self.config.data.size.into();
-        replace_folder(folder, |new| write_model(new, "VQModel", &config, model))
+        let file = self.config.model.clone().with_keys(json!({ "sample_size": self.setup.data.size }));
+        write_model(folder, "VQModel", with_block_types(file.to_json()), model)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Trainer, TrainerConfig};
 use crate::folder::{recover_folder, replace_folder};
-use crate::{Ema, TrainError};
+use crate::{Cause, Ema, TrainError};
 
 const MODEL: &str = "model.safetensors";
 const AVERAGED: &str = "averaged.safetensors";
@@ -42,14 +42,13 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
-        let failed = |error: io::Error| TrainError::checkpoint(folder, error);
-        disk::create_folder(folder).map_err(failed)?;
+        disk::create_folder(folder).map_err(TrainError::checkpoint(folder))?;
         let model = self.model.clone().valid();
         save(&model, &folder.join(MODEL), "", DType::F32, &[])?;
         save(self.ema.model(), &folder.join(AVERAGED), "", DType::F32, &[])?;
         #[expect(clippy::disallowed_methods, reason = "as bytes, the state would be in memory twice")]
         let optimizer = |path: &Path| self.optimizer.save(path).map_err(|error| io::Error::other(error.to_string()));
-        disk::write_with(&folder.join(OPTIMIZER), optimizer).map_err(failed)?;
+        disk::write_with(&folder.join(OPTIMIZER), optimizer).map_err(TrainError::checkpoint(folder))?;
         let mut parameters = Ids::default();
         model.visit(&mut parameters);
         let state = State { step: self.step, parameters: parameters.0 };
@@ -62,17 +61,16 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     /// When the folder cannot be read or belongs to another model: the first tensor of another shape is named.
     pub fn resume(model: M, config: TrainerConfig, folder: &Path) -> Result<Self, TrainError> {
-        let failed = |problem: String| TrainError::checkpoint(folder, problem);
-        recover_folder(folder).map_err(|error| failed(error.to_string()))?;
-        let state = fs::read_to_string(folder.join(STATE)).map_err(|error| failed(error.to_string()))?;
-        let State { step, parameters } = serde_json::from_str(&state).map_err(|error| failed(error.to_string()))?;
+        recover_folder(folder).map_err(TrainError::checkpoint(folder))?;
+        let state = fs::read_to_string(folder.join(STATE)).map_err(TrainError::checkpoint(folder))?;
+        let State { step, parameters } = serde_json::from_str(&state).map_err(TrainError::checkpoint(folder))?;
         let mut trainer = Self::new(model, config);
         let model = read(trainer.model, &folder.join(MODEL))?;
         trainer.model = model.map(&mut WithIds(parameters.into_iter()));
         let averaged = read(trainer.ema.model().clone(), &folder.join(AVERAGED))?;
         trainer.ema = Ema::new(averaged, trainer.config.ema_decay, step);
         let optimizer = trainer.optimizer.load(folder.join(OPTIMIZER));
-        trainer.optimizer = optimizer.map_err(|error| failed(error.to_string()))?;
+        trainer.optimizer = optimizer.map_err(TrainError::checkpoint(folder))?;
         trainer.step = step;
         Ok(trainer)
     }
@@ -83,7 +81,7 @@ fn read<M: Module>(mut module: M, path: &Path) -> Result<M, TrainError> {
     let report = load(&mut module, &SafetensorsFile::open(path)?, DType::F32)?;
     match report.unused.first() {
         None => Ok(module),
-        Some(tensor) => Err(TrainError::checkpoint(path, format!("holds `{tensor}`, which the model does not have"))),
+        Some(tensor) => Err(TrainError::checkpoint(path)(Cause::UnknownTensor { tensor: tensor.clone() })),
     }
 }
 

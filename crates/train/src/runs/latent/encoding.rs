@@ -1,120 +1,39 @@
-//! Latents of all images, computed once and kept on disk.
+//! Encodes all images once.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use pyrograph_autoencoder::AutoencoderKl;
 use pyrograph_checkpoint::{Component, Output, Weights};
-use pyrograph_scheduler::Generator;
 use sha2::{Digest, Sha256};
 
+use super::latents::{LatentBatch, Latents};
+use super::networks::Autoencoder;
 use crate::{Dataset, TrainError};
 
-/// The distributions of the latents of all images, scaled as the diffusion model sees them, in a file; behind them those of the
-/// mirrored images, where the data set mirrors.
-///
-/// The file has [`MAGIC`], the shape in three little-endian u64, and for each image two arrays of this shape in little-endian
-/// float32: mean and standard deviation. Only the images of a batch are in memory.
-#[derive(Debug)]
-pub(crate) struct Latents {
-    /// Channels, height, width.
-    pub(crate) shape: [usize; 3],
-    file: File,
-    path: PathBuf,
-}
-
-/// The distributions of the latents of some images.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LatentBatch {
-    shape: [usize; 4],
-    mean: Vec<f32>,
-    deviation: Vec<f32>,
-}
-
-const MAGIC: [u8; 8] = *b"latents1";
-const HEADER: u64 = 32;
 /// Images that are encoded at a time.
 const BATCH: usize = 32;
 
-impl Latents {
-    /// Opens the file in `folder`, or encodes all images and writes it. Its name holds a digest of all that latents depend on:
-    /// the autoencoder's configuration and weights, the images' contents, size and mirroring.
-    pub(crate) fn cached(
-        folder: &Path,
-        dataset: &Dataset,
-        autoencoder: &AutoencoderKl,
-        component: &Component,
-        device: &Device,
-    ) -> Result<Self, TrainError> {
-        let path = folder.join(format!("latents-{}.bin", digest(dataset, component)?));
-        let count = dataset.len() * if dataset.mirrors() { 2 } else { 1 };
-        if let Ok(latents) = Self::open(&path, count) {
-            return Ok(latents);
-        }
-        let failed = |error: io::Error| TrainError::data(&path, error);
-        fs::create_dir_all(folder).map_err(failed)?;
-        let mut output = Output::create(&path)?;
-        encode(&mut output, &path, dataset, autoencoder, device)?;
-        output.commit()?;
-        Self::open(&path, count).map_err(failed)
+/// The latents of all images, read from a file in `folder`, or encoded and written there. Its name holds a digest of all that
+/// latents depend on: the autoencoder's configuration and weights, the images' contents, size and mirroring.
+pub(crate) fn latents_of(
+    dataset: &Dataset,
+    autoencoder: &Autoencoder,
+    folder: &Path,
+    device: &Device,
+) -> Result<Latents, TrainError> {
+    let path = folder.join(format!("latents-{}.bin", digest(dataset, &autoencoder.component)?));
+    let count = dataset.len() * if dataset.mirrors() { 2 } else { 1 };
+    if let Ok(latents) = Latents::open(&path, count) {
+        return Ok(latents);
     }
-
-    fn open(path: &Path, count: usize) -> io::Result<Self> {
-        let (mut file, mut header) = (File::open(path)?, [0; HEADER as usize]);
-        file.read_exact(&mut header)?;
-        let sizes = header[MAGIC.len()..]
-            .chunks_exact(8)
-            .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
-        let sizes: Vec<usize> = sizes.map(|size| usize::try_from(size).unwrap_or(0)).collect();
-        let latents = Self { shape: [sizes[0], sizes[1], sizes[2]], file, path: path.to_owned() };
-        let length = latents.record().checked_mul(count as u64).and_then(|length| length.checked_add(HEADER));
-        if header[..MAGIC.len()] != MAGIC || length != Some(latents.file.metadata()?.len()) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(latents)
-    }
-
-    /// Bytes of an image's distribution.
-    fn record(&self) -> u64 {
-        self.shape.iter().fold(2 * size_of::<f32>() as u64, |product, &size| product.saturating_mul(size as u64))
-    }
-
-    /// Reads the distributions of these images.
-    pub(crate) fn read(&self, images: &[usize]) -> Result<LatentBatch, TrainError> {
-        let [channels, height, width] = self.shape;
-        let shape = [images.len(), channels, height, width];
-        let mut batch = LatentBatch { shape, mean: Vec::new(), deviation: Vec::new() };
-        let mut bytes = vec![0; self.record() as usize];
-        for &image in images {
-            let mut file = &self.file;
-            let place = SeekFrom::Start(HEADER + image as u64 * self.record());
-            let read = file.seek(place).and_then(|_| file.read_exact(&mut bytes));
-            read.map_err(|error| TrainError::data(&self.path, error))?;
-            let (mean, deviation) = bytes.split_at(bytes.len() / 2);
-            batch.mean.extend(floats(mean));
-            batch.deviation.extend(floats(deviation));
-        }
-        Ok(batch)
-    }
-}
-
-fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
-    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")))
-}
-
-impl LatentBatch {
-    /// Latents drawn from the distributions.
-    ///
-    /// # Shapes
-    /// `[images, channels, height, width]`
-    pub(crate) fn draw(&self, generator: &mut Generator, device: &Device) -> Tensor<4> {
-        let noise = generator.randn(self.mean.len());
-        let parts = self.mean.iter().zip(&self.deviation).zip(noise);
-        let values = parts.map(|((mean, deviation), noise)| mean + deviation * noise).collect();
-        Tensor::from_data(TensorData::new(values, self.shape), device)
-    }
+    fs::create_dir_all(folder).map_err(TrainError::file(&path))?;
+    let mut output = Output::create(&path)?;
+    encode(&mut output, &path, dataset, &autoencoder.model, device)?;
+    output.commit()?;
+    Latents::open(&path, count).map_err(TrainError::file(&path))
 }
 
 /// Encodes all images, batch by batch; `path` is for errors.
@@ -127,17 +46,16 @@ fn encode(
 ) -> Result<(), TrainError> {
     let variants = if dataset.mirrors() { &[false, true][..] } else { &[false] };
     let firsts = || (0..dataset.len()).step_by(BATCH);
-    let mut header = None;
+    let mut has_header = false;
     for (mirrored, first) in variants.iter().flat_map(|&mirrored| firsts().map(move |first| (mirrored, first))) {
         let images: Vec<usize> = (first..dataset.len().min(first + BATCH)).collect();
         let batch = distributions(autoencoder, dataset.images(&images, mirrored, device)?)?;
-        let written = match header.replace(batch.shape) {
-            None => write_header(output, batch.shape),
-            Some(_) => Ok(()),
-        };
-        written.and_then(|()| batch.write(output)).map_err(|error| TrainError::data(path, error))?;
+        if !std::mem::replace(&mut has_header, true) {
+            batch.write_header(output).map_err(TrainError::file(path))?;
+        }
+        batch.write(output).map_err(TrainError::file(path))?;
     }
-    output.flush().map_err(|error| TrainError::data(path, error))
+    output.flush().map_err(TrainError::file(path))
 }
 
 /// # Shapes
@@ -149,24 +67,9 @@ fn distributions(autoencoder: &AutoencoderKl, images: Tensor<4>) -> Result<Laten
     let deviation = autoencoder.scale(latents.mean.clone() + (latents.log_variance * 0.5).exp()) - mean.clone();
     let batch = LatentBatch { shape: mean.dims(), mean: values(mean), deviation: values(deviation) };
     if !batch.mean.iter().chain(&batch.deviation).all(|value| value.is_finite()) {
-        return Err(TrainError::config("start", "the autoencoder makes NaN or infinity of the images"));
+        return Err(TrainError::LatentsNotFinite);
     }
     Ok(batch)
-}
-
-fn write_header(output: &mut impl Write, [_, sizes @ ..]: [usize; 4]) -> io::Result<()> {
-    output.write_all(&MAGIC)?;
-    sizes.into_iter().try_for_each(|size| output.write_all(&(size as u64).to_le_bytes()))
-}
-
-impl LatentBatch {
-    fn write(&self, output: &mut impl Write) -> io::Result<()> {
-        let size = self.mean.len() / self.shape[0];
-        for (mean, deviation) in self.mean.chunks(size).zip(self.deviation.chunks(size)) {
-            mean.iter().chain(deviation).try_for_each(|value| output.write_all(&value.to_le_bytes()))?;
-        }
-        Ok(())
-    }
 }
 
 /// The first digits of a SHA-256 of what the latents depend on.
@@ -174,7 +77,7 @@ fn digest(dataset: &Dataset, autoencoder: &Component) -> Result<String, TrainErr
     let mut hash = Sha256::new_with_prefix(autoencoder.config.to_string());
     let weights: &dyn Weights = autoencoder.weights.as_ref();
     for name in weights.names() {
-        let tensor = weights.read(name).map_err(|error| TrainError::data(Path::new(weights.file()), error))?;
+        let tensor = weights.read(name).map_err(TrainError::file(Path::new(weights.file())))?;
         hash.update(format!("{name} {:?} {:?}", tensor.dtype(), tensor.shape()));
         hash.update(tensor.as_bytes());
     }
@@ -186,6 +89,9 @@ fn digest(dataset: &Dataset, autoencoder: &Component) -> Result<String, TrainErr
 #[expect(clippy::disallowed_methods, reason = "files of a test need not last")]
 mod tests {
     use std::collections::HashSet;
+    use std::fs::File;
+    use std::io::{Seek, SeekFrom};
+    use std::path::PathBuf;
 
     use burn::tensor::DType;
     use image::{Rgb, RgbImage};
@@ -193,6 +99,7 @@ mod tests {
     use pyrograph_checkpoint::load;
     use serde_json::{Value, json};
 
+    use super::super::latents::HEADER;
     use super::*;
     use crate::runs::diffusers::write_model;
 
@@ -230,7 +137,7 @@ mod tests {
             let device = Device::flex();
             device.seed(seed);
             let model = self.parsed().init(&device).expect("a small autoencoder");
-            write_model(&self.path("vae"), "AutoencoderKL", &self.config, &model).expect("writable");
+            write_model(&self.path("vae"), "AutoencoderKL", self.config.clone(), &model).expect("writable");
         }
 
         fn parsed(&self) -> AutoencoderKlConfig {
@@ -250,14 +157,14 @@ mod tests {
         }
 
         fn latents(&self, dataset: &Dataset) -> Latents {
-            Latents::cached(&self.path("run"), dataset, &self.model(), &self.component(), &Device::flex())
-                .expect("finite latents")
+            latents_of(dataset, &self.opened(), &self.path("run"), &Device::flex()).expect("finite latents")
         }
 
-        fn model(&self) -> AutoencoderKl {
+        /// What the folder holds, with the configuration of this place.
+        fn opened(&self) -> Autoencoder {
             let mut model = self.parsed().init(&Device::flex()).expect("a small autoencoder");
             load(&mut model, self.component().weights.as_ref(), DType::F32).expect("its own weights");
-            model
+            Autoencoder { component: self.component(), downsampling: 2, model }
         }
     }
 
@@ -288,12 +195,12 @@ mod tests {
         let latents = place.latents(&dataset);
         assert_eq!(latents.shape, [4, 4, 4]);
         let images = dataset.images(&[2, 0], false, &Device::flex()).expect("whole images");
-        let expected = distributions(&place.model(), images).expect("finite latents");
+        let expected = distributions(&place.opened().model, images).expect("finite latents");
         let batch = latents.read(&[2, 0]).expect("the file is whole");
         let differ = |a: &[f32], b: &[f32]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > 1e-5);
         assert!(!differ(&batch.mean, &expected.mean) && !differ(&batch.deviation, &expected.deviation));
         let mirrored = dataset.images(&[1], true, &Device::flex()).expect("whole images");
-        let mirrored = distributions(&place.model(), mirrored).expect("finite latents");
+        let mirrored = distributions(&place.opened().model, mirrored).expect("finite latents");
         assert!(!differ(&latents.read(&[4]).expect("the file is whole").mean, &mirrored.mean));
         // Nothing is kept in memory: what changes on the disk is seen.
         let zeros = vec![0; latents.record() as usize];
@@ -324,8 +231,7 @@ mod tests {
     fn latents_that_are_no_numbers_are_refused() {
         let mut place = Place::new();
         place.config["scaling_factor"] = 1e39.into(); // more than float32 holds
-        let (dataset, model) = (place.dataset(8), place.model());
-        let made = Latents::cached(&place.path("run"), &dataset, &model, &place.component(), &Device::flex());
-        assert!(matches!(made, Err(TrainError::Config { .. })));
+        let made = latents_of(&place.dataset(8), &place.opened(), &place.path("run"), &Device::flex());
+        assert!(matches!(made, Err(TrainError::LatentsNotFinite)));
     }
 }
