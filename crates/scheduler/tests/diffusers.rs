@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use pyrograph_scheduler::{Algorithm, Generator, Scheduler, SchedulerConfig};
 use serde_json::Value;
-use support::{Distance, Dump, SEED, SHAPE, VALUES, toy_model, values};
+use support::{Distance, Dump, SEED, SHAPE, VALUES, call, values};
 
 /// Of the samples.
 const TOLERANCE: f64 = 1e-5;
@@ -45,9 +45,8 @@ impl Run {
 fn denoise(mut scheduler: Scheduler) -> Vec<f32> {
     let mut generator = Generator::new(SEED);
     let mut sample = generator.randn_tensor(SHAPE, &Device::flex()) * scheduler.init_noise_sigma();
-    for (index, timestep) in scheduler.timesteps().to_vec().into_iter().enumerate() {
-        let output = toy_model(scheduler.scale_model_input(sample.clone(), index), timestep);
-        sample = scheduler.step(output, index, sample, &mut generator);
+    for index in 0..scheduler.timesteps().len() {
+        sample = call(&mut scheduler, index, sample, &mut generator);
     }
     values(sample)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::tensor::{Tensor, TensorData};
-use pyrograph_scheduler::SchedulerConfig;
+use pyrograph_scheduler::{Generator, Scheduler, SchedulerConfig};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -58,11 +58,18 @@ impl Dump {
 }
 
 /// The scripts' model: the same operations in the same order.
-pub(crate) fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
+fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
     let image: Vec<f32> = (0..VALUES).map(|i| (0.06 * ((i * 7 % 11) as f64 - 5.0)) as f32).collect();
     let image = Tensor::from_data(TensorData::new(image, SHAPE), &sample.device());
     let weight = 0.25 + 0.0005 * timestep;
     image + sample.clone() / (sample.abs() + 1.0) * weight
+}
+
+/// One call of the scripts' model and the step that follows it.
+pub(crate) fn call(scheduler: &mut Scheduler, index: usize, sample: Tensor<4>, generator: &mut Generator) -> Tensor<4> {
+    let input = scheduler.scale_model_input(sample.clone(), index);
+    let output = toy_model(input, scheduler.timesteps()[index]);
+    scheduler.step(output, index, sample, generator)
 }
 
 pub(crate) fn values(tensor: Tensor<4>) -> Vec<f32> {
