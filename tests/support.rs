@@ -1,5 +1,7 @@
 //! What the tests share: where the reference lies, which devices there are, how far two tensors are apart.
 
+mod distance;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use pyrograph::Device;
 use pyrograph_checkpoint::{Part, View, Weights, open_weights};
 use pyrograph_kernels::AdapterCapabilities;
 use serde_json::Value;
+
+use distance::Distance;
 
 /// A file of `tests/reference`.
 pub(crate) fn reference(name: &str) -> PathBuf {
@@ -91,12 +95,21 @@ impl Dump {
     }
 }
 
-/// Asserts that `|actual - expected| <= tolerance * |expected|` in the Euclidean norm.
+/// Asserts that relative L2 and max-abs are within `tolerance`, see [`Distance`].
 pub(crate) fn assert_close(what: &str, actual: TensorData, expected: TensorData, tolerance: f64) {
     assert_eq!(actual.shape(), expected.shape(), "{what}: shapes");
-    let [actual, expected] = [actual, expected].map(|data| data.convert::<f32>().try_to_vec::<f32>().expect("floats"));
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-    let difference = norm(&mut actual.iter().zip(&expected).map(|(a, e)| f64::from(a - e)));
-    let relative = difference / norm(&mut expected.iter().map(|&e| f64::from(e)));
-    assert!(relative <= tolerance, "{what}: relative L2 {relative:e} exceeds {tolerance:e}");
+    let distance = Distance::between(actual, expected);
+    assert!(distance.within(tolerance), "{what}: {distance} of {tolerance:e}");
+}
+
+#[test]
+fn one_wrong_value_of_many_is_not_close() {
+    let expected = vec![1.0_f32; 1 << 20];
+    for (wrong, relative_is_small) in [(1.05, true), (f32::NAN, false)] {
+        let mut actual = expected.clone();
+        actual[7] = wrong;
+        let distance = Distance::between(actual.as_slice().into(), expected.as_slice().into());
+        assert_eq!(distance.relative <= 1e-4, relative_is_small, "{distance}");
+        assert!(!distance.within(1e-4), "{distance}");
+    }
 }

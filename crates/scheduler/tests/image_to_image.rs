@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::{Algorithm, Generator, PredictionType, Scheduler, SchedulerConfig, SchedulerError};
 use serde_json::Value;
-use support::{Distance, Dump, SEED, SHAPE, VALUES, call, values};
+use support::{Distance, Dump, SEED, SHAPE, VALUES, call, distance, values};
 
 /// Of the samples.
 const TOLERANCE: f64 = 1e-5;
@@ -102,10 +102,10 @@ fn final_samples_agree() {
     let mut failures = Vec::new();
     for (row, run) in made(&Run::all(&dump)) {
         let found: Vec<f32> = run.denoise().into_iter().step_by(3).collect();
-        let distance = Distance::between(&found, dump.row("samples", row, VALUES / 3));
+        let distance = distance(&found, dump.row("samples", row, VALUES / 3));
         let entry = worst.entry(run.algorithm.to_string()).or_default();
         *entry = entry.max(distance);
-        if distance.relative > TOLERANCE || distance.largest > 2.0 * TOLERANCE {
+        if !distance.within(TOLERANCE) {
             failures.push(format!("{distance} {}", run.name));
         }
     }

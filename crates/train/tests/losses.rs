@@ -1,5 +1,8 @@
 //! One training step from the same weights and batch: PyTorch's losses and gradients, on the CPU and on wgpu.
 
+#[path = "../../../tests/support/distance.rs"]
+mod distance;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +15,12 @@ use pyrograph_train::{AutoencoderLoss, PatchDiscriminator, Weighting, contrastiv
 use pyrograph_unet::UNet2dConditionConfig;
 use serde::de::DeserializeOwned;
 
+use distance::Distance;
+
 type Device = burn::tensor::Device;
+
+/// Of losses and gradients.
+const TOLERANCE: f64 = 1e-4;
 
 fn reference(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(name)
@@ -58,11 +66,8 @@ impl Dump {
 }
 
 fn assert_close(what: &str, actual: TensorData, expected: TensorData) {
-    let [actual, expected] = [actual, expected].map(|data| data.convert::<f32>().try_to_vec::<f32>().expect("floats"));
-    assert_eq!(actual.len(), expected.len(), "{what}: sizes");
-    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-    let error = norm(&mut actual.iter().zip(&expected).map(|(a, e)| a - e)) / norm(&mut expected.iter().copied());
-    assert!(error <= 1e-4, "{what}: relative L2 {error:e}");
+    let distance = Distance::between(actual, expected);
+    assert!(distance.within(TOLERANCE), "{what}: {distance}");
 }
 
 /// Compares the gradients of all weights with those dumped under `case`, which are read as if they were a model's weights.

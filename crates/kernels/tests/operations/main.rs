@@ -1,6 +1,8 @@
 //! Every operation against its reference: on the CPU, on a WGSL device, in both float types, and its gradients.
 
 mod cases;
+#[path = "../../../../tests/support/distance.rs"]
+mod distance;
 mod mistakes;
 mod workgroups;
 
@@ -17,22 +19,10 @@ use cases::{
     Case, attention_case, conv_case, cpu_cases, group_norm_case, layer_norm_case, linear, linear_cases, random,
     shader_cases, small_cases,
 };
+use distance::Distance;
 
-fn values(x: Tensor<1>) -> Vec<f64> {
-    x.cast(FloatDType::F32)
-        .into_data()
-        .try_to_vec::<f32>()
-        .expect("cast to float32")
-        .into_iter()
-        .map(f64::from)
-        .collect()
-}
-
-fn relative_l2(actual: Tensor<1>, expected: Tensor<1>) -> f64 {
-    let (actual, expected) = (values(actual), values(expected));
-    assert_eq!(actual.len(), expected.len());
-    let error: f64 = actual.iter().zip(&expected).map(|(a, e)| (a - e).powi(2)).sum();
-    (error / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+fn distance(actual: Tensor<1>, expected: Tensor<1>) -> Distance {
+    Distance::between(actual.into_data(), expected.into_data())
 }
 
 /// Compares with the reference in float32 on the CPU.
@@ -41,8 +31,8 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
         let y = (actual.fast)(actual.input(device, dtype));
         assert_eq!(FloatDType::from(y.dtype()), dtype, "{} keeps the dtype", actual.name);
         let reference = (expected.plain)(expected.input(&Device::flex(), FloatDType::F32));
-        let error = relative_l2(y, reference);
-        assert!(error < tolerance, "{} is off by {error:.1e} on {device:?} in {dtype:?}", actual.name);
+        let distance = distance(y, reference);
+        assert!(distance.within(tolerance), "{} on {device:?} in {dtype:?}: {distance}", actual.name);
     }
 }
 
@@ -152,8 +142,8 @@ where
     let result = runner.run(&sizes, |sizes| {
         let (actual, expected) = (case(sizes.clone(), device), case(sizes, &Device::flex()));
         let y = (actual.fast)(actual.input(device, FloatDType::F32));
-        let error = relative_l2(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
-        prop_assert!(error < 1e-5, "{} is off by {error:e}", actual.name);
+        let distance = distance(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
+        prop_assert!(distance.within(1e-5), "{}: {distance}", actual.name);
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("on {device:?}: {error}"));
@@ -168,8 +158,8 @@ fn gradients_match_the_reference() {
             let gradients = f(x.clone()).square().sum().backward();
             x.grad(&gradients).expect("the operation is differentiable")
         };
-        let error = relative_l2(gradient(&case.fast), gradient(&case.plain));
-        assert!(error < 1e-6, "{}: gradients differ by {error:.1e}", case.name);
+        let distance = distance(gradient(&case.fast), gradient(&case.plain));
+        assert!(distance.within(1e-6), "{}: gradients: {distance}", case.name);
     }
 }
 
