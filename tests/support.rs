@@ -1,6 +1,7 @@
 //! What the tests share: where the reference lies, which devices there are, how far two tensors are apart.
 
 mod distance;
+pub(crate) mod skip;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use pyrograph_kernels::AdapterCapabilities;
 use serde_json::Value;
 
 use distance::Distance;
+use skip::no_adapter;
 
 /// A file of `tests/reference`.
 pub(crate) fn reference(name: &str) -> PathBuf {
@@ -30,19 +32,23 @@ pub(crate) fn json(name: &str) -> Value {
     serde_json::from_str(&text).expect("the reference is JSON")
 }
 
-/// The CPU, and wgpu where there is an adapter. Without one the tests say so, and on continuous integration they fail.
+/// The CPU.
+pub(crate) fn cpu() -> Device {
+    pyrograph::device("cpu").expect("the CPU is always there")
+}
+
+/// The CPU, and wgpu, for which [`no_adapter`] is the rule.
 pub(crate) fn devices() -> Vec<Device> {
-    let mut devices = vec![pyrograph::device("cpu").expect("the CPU is always there")];
+    let mut devices = vec![cpu()];
     match pyrograph::device("wgpu") {
         Ok(device) => devices.push(device),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
-        Err(error) => eprintln!("NOT TESTED on wgpu: {error}"),
+        Err(error) => no_adapter(error),
     }
     devices
 }
 
-/// An adapter that refuses buffers of more than `bytes`, which tells of every tensor that is too large. Without an adapter the
-/// tests say so, and on continuous integration they fail.
+/// An adapter that refuses buffers of more than `bytes`, which tells of every tensor that is too large; [`no_adapter`] is the
+/// rule.
 pub(crate) fn device_with_bindings_of(bytes: u64) -> Option<burn::tensor::Device> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
@@ -50,8 +56,7 @@ pub(crate) fn device_with_bindings_of(bytes: u64) -> Option<burn::tensor::Device
     });
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
     let Some(adapter) = adapters.into_iter().next() else {
-        assert!(std::env::var_os("CI").is_none(), "continuous integration needs an adapter");
-        eprintln!("NOT TESTED on wgpu: there is no adapter");
+        no_adapter("wgpu finds none");
         return None;
     };
     let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
