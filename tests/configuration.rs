@@ -11,7 +11,7 @@ use pyrograph_clip::Vocabulary;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dump, assert_close, json, reference, shipped_model};
+use crate::support::{Dump, assert_close, cpu, json, reference, shipped_model};
 
 /// A copy of tiny-sd1 with the files of CLIP's tokenizer.
 fn folder() -> TempDir {
@@ -69,7 +69,7 @@ fn add_rows(file: &Path, count: usize) {
 }
 
 fn load(folder: &TempDir) -> Result<StableDiffusion, Error> {
-    StableDiffusion::from_path(folder, &pyrograph::device("cpu").expect("the CPU is always there"))
+    StableDiffusion::from_path(folder, &cpu())
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_missing_tokenizer_is_said() {
 
 #[test]
 fn a_guess_at_the_prediction_is_said_unless_the_user_knows() {
-    let device = pyrograph::device("cpu").expect("the CPU is always there");
+    let device = cpu();
     let notes = |prediction_type| {
         let options = LoadOptions::default().with_prediction_type(prediction_type);
         let pipeline = StableDiffusion::open(&reference("tiny-sd2.safetensors"), &device, options);
@@ -188,8 +188,7 @@ fn a_model_brings_its_own_defaults() {
 
 #[test]
 fn the_shipped_model_brings_its_defaults() {
-    let pipeline =
-        StableDiffusion::from_path(shipped_model(), &pyrograph::device("cpu").expect("the CPU is always there"));
+    let pipeline = StableDiffusion::from_path(shipped_model(), &cpu());
     let defaults = pipeline.expect("the shipped model").defaults();
     assert_eq!((defaults.steps, defaults.guidance_scale), (Some(20), Some(3.0)));
 }

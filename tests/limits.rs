@@ -11,17 +11,17 @@ use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{assert_close, device_with_bindings_of, shipped_model};
+use crate::support::skip::no_adapter;
+use crate::support::{assert_close, cpu, device_with_bindings_of, devices, shipped_model};
 
 const LARGEST_BINDING: u64 = 128 << 20;
 
-/// The CPU, and an adapter within the limits. Without one the tests say so, and on continuous integration they fail.
-fn devices() -> Option<[Device; 2]> {
+/// The CPU, and an adapter within the limits; [`no_adapter`] is the rule.
+fn limited_devices() -> Option<[Device; 2]> {
     match pyrograph::device_within("wgpu", Limits::WebGpuDefault) {
-        Ok(device) => Some([pyrograph::device("cpu").expect("the CPU is always there"), device]),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
+        Ok(device) => Some([cpu(), device]),
         Err(error) => {
-            eprintln!("NOT TESTED on wgpu: {error}");
+            no_adapter(error);
             None
         }
     }
@@ -29,7 +29,7 @@ fn devices() -> Option<[Device; 2]> {
 
 /// Decodes to `8 * latent_size` pixels within the limits and compares with the CPU, which has none.
 fn decode(block_out_channels: [usize; 4], latent_size: usize) {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = limited_devices() else { return };
     assert_eq!(gpu.largest_binding(), Some(LARGEST_BINDING));
     let config = json!({
         "block_out_channels": block_out_channels,
@@ -66,7 +66,7 @@ fn decoding_256_channels_at_512x512_stays_within_webgpus_limits() {
 /// Scores of 8 heads would take 512 MiB.
 #[test]
 fn attention_to_4096_tokens_stays_within_webgpus_limits() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = limited_devices() else { return };
     for head_dim in [8, 12] {
         let [q, k, v] =
             [0; 3].map(|_| Tensor::<4>::random([1, 8, 4096, head_dim], Distribution::Default, cpu.tensors()));
@@ -165,7 +165,7 @@ fn the_largest_tensor_of_the_unet_is_known() {
 /// One sample after the other, and all at once.
 #[test]
 fn splitting_the_batch_does_not_change_the_images() {
-    let cpu = pyrograph::device("cpu").expect("the CPU is always there");
+    let cpu = cpu();
     let request = Request::text("a red apple on a blue background").with_negative_prompt("blurry").with_batch_size(5);
     let request = request.with_steps(3).with_seed(7);
     let latents = |low_memory| {
@@ -181,7 +181,7 @@ fn splitting_the_batch_does_not_change_the_images() {
 /// No machine holds these; nothing is computed before that is known.
 #[test]
 fn what_no_device_holds_is_refused_at_once() {
-    for device in crate::support::devices() {
+    for device in devices() {
         let pipeline = StableDiffusion::from_path(shipped_model(), &device).expect("the shipped model");
         let start = std::time::Instant::now();
         let request = Request::text("a wall").with_size(16_384, 16_384);

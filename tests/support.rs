@@ -1,5 +1,8 @@
 //! What the tests share: where the reference lies, which devices there are, how far two tensors are apart.
 
+mod distance;
+pub(crate) mod skip;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +12,9 @@ use pyrograph::Device;
 use pyrograph_checkpoint::{Part, View, Weights, open_weights};
 use pyrograph_kernels::AdapterCapabilities;
 use serde_json::Value;
+
+use distance::Distance;
+use skip::no_adapter;
 
 /// A file of `tests/reference`.
 pub(crate) fn reference(name: &str) -> PathBuf {
@@ -26,19 +32,23 @@ pub(crate) fn json(name: &str) -> Value {
     serde_json::from_str(&text).expect("the reference is JSON")
 }
 
-/// The CPU, and wgpu where there is an adapter. Without one the tests say so, and on continuous integration they fail.
+/// The CPU.
+pub(crate) fn cpu() -> Device {
+    pyrograph::device("cpu").expect("the CPU is always there")
+}
+
+/// The CPU, and wgpu, for which [`no_adapter`] is the rule.
 pub(crate) fn devices() -> Vec<Device> {
-    let mut devices = vec![pyrograph::device("cpu").expect("the CPU is always there")];
+    let mut devices = vec![cpu()];
     match pyrograph::device("wgpu") {
         Ok(device) => devices.push(device),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
-        Err(error) => eprintln!("NOT TESTED on wgpu: {error}"),
+        Err(error) => no_adapter(error),
     }
     devices
 }
 
-/// An adapter that refuses buffers of more than `bytes`, which tells of every tensor that is too large. Without an adapter the
-/// tests say so, and on continuous integration they fail.
+/// An adapter that refuses buffers of more than `bytes`, which tells of every tensor that is too large; [`no_adapter`] is the
+/// rule.
 pub(crate) fn device_with_bindings_of(bytes: u64) -> Option<burn::tensor::Device> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
@@ -46,8 +56,7 @@ pub(crate) fn device_with_bindings_of(bytes: u64) -> Option<burn::tensor::Device
     });
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
     let Some(adapter) = adapters.into_iter().next() else {
-        assert!(std::env::var_os("CI").is_none(), "continuous integration needs an adapter");
-        eprintln!("NOT TESTED on wgpu: there is no adapter");
+        no_adapter("wgpu finds none");
         return None;
     };
     let unwanted = wgpu::Features::MAPPABLE_PRIMARY_BUFFERS | wgpu::Features::all_experimental_mask();
@@ -91,12 +100,21 @@ impl Dump {
     }
 }
 
-/// Asserts that `|actual - expected| <= tolerance * |expected|` in the Euclidean norm.
+/// Asserts that relative L2 and max-abs are within `tolerance`, see [`Distance`].
 pub(crate) fn assert_close(what: &str, actual: TensorData, expected: TensorData, tolerance: f64) {
     assert_eq!(actual.shape(), expected.shape(), "{what}: shapes");
-    let [actual, expected] = [actual, expected].map(|data| data.convert::<f32>().try_to_vec::<f32>().expect("floats"));
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-    let difference = norm(&mut actual.iter().zip(&expected).map(|(a, e)| f64::from(a - e)));
-    let relative = difference / norm(&mut expected.iter().map(|&e| f64::from(e)));
-    assert!(relative <= tolerance, "{what}: relative L2 {relative:e} exceeds {tolerance:e}");
+    let distance = Distance::between(actual, expected);
+    assert!(distance.within(tolerance), "{what}: {distance} of {tolerance:e}");
+}
+
+#[test]
+fn one_wrong_value_of_many_is_not_close() {
+    let expected = vec![1.0_f32; 1 << 20];
+    for (wrong, relative_is_small) in [(1.05, true), (f32::NAN, false)] {
+        let mut actual = expected.clone();
+        actual[7] = wrong;
+        let distance = Distance::between(actual.as_slice().into(), expected.as_slice().into());
+        assert_eq!(distance.relative <= 1e-4, relative_is_small, "{distance}");
+        assert!(!distance.within(1e-4), "{distance}");
+    }
 }

@@ -7,7 +7,7 @@ use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{Dump, assert_close, devices, json};
+use crate::support::{Dump, assert_close, cpu, devices, json};
 
 fn model(case: &str, config: &Value, dump: &Dump, device: &Device, dtype: DType) -> UNet2dConditionModel {
     let config = UNet2dConditionConfig::deserialize(&config["config"]).expect("a configuration of diffusers");
@@ -32,9 +32,8 @@ fn compare(case: &str, config: &Value, dump: &Dump, device: &Device, dtype: DTyp
 #[test]
 fn every_configuration_agrees_with_diffusers() {
     let (dump, cases) = (Dump::open("unet.safetensors"), json("unet.json"));
-    let cpu = &devices()[0];
     for (case, config) in cases.as_object().expect("an object") {
-        compare(case, config, &dump, cpu, DType::F32, 1e-4);
+        compare(case, config, &dump, &cpu(), DType::F32, 1e-4);
     }
 }
 

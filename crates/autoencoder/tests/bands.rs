@@ -1,5 +1,8 @@
 //! Autoencoders in bands: the same result as whole, and no tensor beyond the limit.
 
+#[path = "../../../tests/support/distance.rs"]
+mod distance;
+
 use burn::tensor::{Device, Distribution, Tensor};
 use proptest::prelude::*;
 use pyrograph_autoencoder::{
@@ -8,6 +11,8 @@ use pyrograph_autoencoder::{
 };
 use serde::Deserialize;
 use serde_json::json;
+
+use distance::Distance;
 
 /// An encoder or a decoder.
 #[derive(Clone, Copy, Debug)]
@@ -102,13 +107,6 @@ fn random(shape: [usize; 4]) -> Tensor<4> {
     Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
 }
 
-/// The largest difference to the whole, of values that are about one.
-fn largest_difference(actual: Tensor<4>, expected: Tensor<4>) -> f32 {
-    assert_eq!(actual.dims(), expected.dims());
-    let [actual, expected] = [actual, expected].map(|x| x.into_data().try_to_vec::<f32>().expect("float32"));
-    actual.iter().zip(&expected).map(|(a, e)| (a - e).abs() / e.abs().max(1.0)).fold(0.0, f32::max)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -132,8 +130,9 @@ proptest! {
                 let extent = models.extent(half, shape, limit).expect("not below the smallest");
                 prop_assert!(extent.largest_tensor <= limit as u64, "{half:?}: {extent:?} within {limit}");
                 let banded = models.run(half, x.clone(), limit).expect("not below the smallest");
-                let difference = largest_difference(banded, whole.clone());
-                prop_assert!(difference < 1e-4, "{half:?} {shape:?} within {limit} is off by {difference:e}");
+                prop_assert_eq!(banded.dims(), whole.dims());
+                let distance = Distance::between(banded.into_data(), whole.clone().into_data());
+                prop_assert!(distance.within(1e-4), "{half:?} {shape:?} within {limit}: {distance}");
             }
             let refused = models.run(half, x, smallest - 1).expect_err("below the smallest");
             prop_assert!(refused.needed() >= smallest as u64, "{half:?}: {refused} below {smallest}");

@@ -1,11 +1,16 @@
 //! The gradients of every operation on the CPU against those of its reference, which burn differentiates.
 
+#[path = "../../../tests/support/distance.rs"]
+mod distance;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, GradientCheckpointingStrategy, Gradients, Tensor, TensorData};
 use pyrograph_kernels as kernels;
 use pyrograph_kernels::{
     Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, LayerNorm, Linear, LinearConfig, Mask, reference,
 };
+
+use distance::Distance;
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -51,10 +56,8 @@ fn check<const D: usize>(case: &str, fast: &Tensor<D>, plain: &Tensor<D>, leaves
 }
 
 fn close(case: &str, name: &str, actual: &[f32], expected: &[f32]) {
-    assert_eq!(actual.len(), expected.len(), "{case}: {name}");
-    let error: f64 = actual.iter().zip(expected).map(|(a, e)| f64::from(a - e).powi(2)).sum();
-    let norm: f64 = expected.iter().map(|e| f64::from(*e).powi(2)).sum();
-    assert!((error / norm.max(1e-30)).sqrt() < TOLERANCE, "{case}: {name} is {} off", (error / norm).sqrt());
+    let distance = Distance::between(actual.into(), expected.into());
+    assert!(distance.within(TOLERANCE), "{case}: {name}: {distance}");
 }
 
 /// Everything required, the weights frozen, and the input frozen.

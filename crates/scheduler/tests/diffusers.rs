@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use pyrograph_scheduler::{Algorithm, Generator, Scheduler, SchedulerConfig};
 use serde_json::Value;
-use support::{Distance, Dump, SEED, SHAPE, VALUES, toy_model, values};
+use support::{Distance, Dump, SEED, SHAPE, VALUES, call, distance, values};
 
 /// Of the samples.
 const TOLERANCE: f64 = 1e-5;
@@ -45,9 +45,8 @@ impl Run {
 fn denoise(mut scheduler: Scheduler) -> Vec<f32> {
     let mut generator = Generator::new(SEED);
     let mut sample = generator.randn_tensor(SHAPE, &Device::flex()) * scheduler.init_noise_sigma();
-    for (index, timestep) in scheduler.timesteps().to_vec().into_iter().enumerate() {
-        let output = toy_model(scheduler.scale_model_input(sample.clone(), index), timestep);
-        sample = scheduler.step(output, index, sample, &mut generator);
+    for index in 0..scheduler.timesteps().len() {
+        sample = call(&mut scheduler, index, sample, &mut generator);
     }
     values(sample)
 }
@@ -59,10 +58,10 @@ fn final_samples_agree() {
     let mut worst: BTreeMap<String, Distance> = BTreeMap::new();
     let mut failures = Vec::new();
     for (i, run) in Run::all(&dump).iter().enumerate() {
-        let distance = Distance::between(&denoise(run.build()), dump.row("samples", i, VALUES));
+        let distance = distance(&denoise(run.build()), dump.row("samples", i, VALUES));
         let entry = worst.entry(run.algorithm.to_string()).or_default();
         *entry = entry.max(distance);
-        if distance.relative > TOLERANCE || distance.largest > 2.0 * TOLERANCE {
+        if !distance.within(TOLERANCE) {
             failures.push(format!("{distance} {}", run.name));
         }
     }
@@ -97,8 +96,8 @@ fn noisy_samples_agree() {
         let index = scheduler.timesteps().len() / 4 * 2;
         let [original, noise] = [8, 9].map(|seed| Generator::new(seed).randn_tensor(SHAPE, &Device::flex()));
         let found = values(scheduler.add_noise(original, noise, index));
-        let distance = Distance::between(&found[..4], dump.row("noisy", i, 4));
-        assert!(distance.relative < 2e-6, "{distance} {}", run.name);
+        let distance = distance(&found[..4], dump.row("noisy", i, 4));
+        assert!(distance.within(2e-6), "{distance} {}", run.name);
     }
 }
 

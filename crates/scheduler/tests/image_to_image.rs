@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use pyrograph_scheduler::{Algorithm, Generator, PredictionType, Scheduler, SchedulerConfig, SchedulerError};
 use serde_json::Value;
-use support::{Distance, Dump, SEED, SHAPE, VALUES, toy_model, values};
+use support::{Distance, Dump, SEED, SHAPE, VALUES, call, distance, values};
 
 /// Of the samples.
 const TOLERANCE: f64 = 1e-5;
@@ -74,12 +74,11 @@ impl Run {
             true => noise.clone() * scheduler.init_noise_sigma(),
             false => scheduler.add_noise(original.clone(), noise.clone(), first),
         };
-        let timesteps = scheduler.timesteps().to_vec();
-        for index in first..timesteps.len() {
-            let output = toy_model(scheduler.scale_model_input(sample.clone(), index), timesteps[index]);
-            sample = scheduler.step(output, index, sample, &mut generator);
+        let calls = scheduler.timesteps().len();
+        for index in first..calls {
+            sample = call(&mut scheduler, index, sample, &mut generator);
             if self.kind == Kind::Inpaint {
-                let known = match index + 1 == timesteps.len() {
+                let known = match index + 1 == calls {
                     true => original.clone(),
                     false => scheduler.add_noise(original.clone(), noise.clone(), index + 1),
                 };
@@ -103,10 +102,10 @@ fn final_samples_agree() {
     let mut failures = Vec::new();
     for (row, run) in made(&Run::all(&dump)) {
         let found: Vec<f32> = run.denoise().into_iter().step_by(3).collect();
-        let distance = Distance::between(&found, dump.row("samples", row, VALUES / 3));
+        let distance = distance(&found, dump.row("samples", row, VALUES / 3));
         let entry = worst.entry(run.algorithm.to_string()).or_default();
         *entry = entry.max(distance);
-        if distance.relative > TOLERANCE || distance.largest > 2.0 * TOLERANCE {
+        if !distance.within(TOLERANCE) {
             failures.push(format!("{distance} {}", run.name));
         }
     }

@@ -1,5 +1,10 @@
 //! One training step from the same weights and batch: PyTorch's losses and gradients, on the CPU and on wgpu.
 
+#[path = "../../../tests/support/distance.rs"]
+mod distance;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +17,13 @@ use pyrograph_train::{AutoencoderLoss, PatchDiscriminator, Weighting, contrastiv
 use pyrograph_unet::UNet2dConditionConfig;
 use serde::de::DeserializeOwned;
 
+use distance::Distance;
+use skip::no_adapter;
+
 type Device = burn::tensor::Device;
+
+/// Of losses and gradients.
+const TOLERANCE: f64 = 1e-4;
 
 fn reference(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference").join(name)
@@ -24,13 +35,12 @@ fn config<C: DeserializeOwned>(file: &str, case: &str) -> C {
     C::deserialize(&cases[case]["config"]).expect("a configuration of diffusers")
 }
 
-/// The CPU and wgpu under autodiff. Without an adapter the tests say so, and on continuous integration they fail.
+/// The CPU and wgpu under autodiff; [`no_adapter`] is the rule.
 fn devices() -> Vec<Device> {
     let mut devices = vec![Device::flex().autodiff()];
     match pyrograph::device("wgpu") {
         Ok(device) => devices.push(device.tensors().clone().autodiff()),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("continuous integration needs an adapter: {error}"),
-        Err(error) => eprintln!("NOT TESTED on wgpu: {error}"),
+        Err(error) => no_adapter(error),
     }
     devices
 }
@@ -58,11 +68,8 @@ impl Dump {
 }
 
 fn assert_close(what: &str, actual: TensorData, expected: TensorData) {
-    let [actual, expected] = [actual, expected].map(|data| data.convert::<f32>().try_to_vec::<f32>().expect("floats"));
-    assert_eq!(actual.len(), expected.len(), "{what}: sizes");
-    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-    let error = norm(&mut actual.iter().zip(&expected).map(|(a, e)| a - e)) / norm(&mut expected.iter().copied());
-    assert!(error <= 1e-4, "{what}: relative L2 {error:e}");
+    let distance = Distance::between(actual, expected);
+    assert!(distance.within(TOLERANCE), "{what}: {distance}");
 }
 
 /// Compares the gradients of all weights with those dumped under `case`, which are read as if they were a model's weights.

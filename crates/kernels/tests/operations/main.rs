@@ -1,12 +1,18 @@
 //! Every operation against its reference: on the CPU, on a WGSL device, in both float types, and its gradients.
 
 mod cases;
+#[path = "../../../../tests/support/distance.rs"]
+mod distance;
+mod forms;
 mod mistakes;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
 mod workgroups;
 
 use std::sync::OnceLock;
 
 use burn::module::Module;
+use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, FloatDType, Tensor};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -17,22 +23,11 @@ use cases::{
     Case, attention_case, conv_case, cpu_cases, group_norm_case, layer_norm_case, linear, linear_cases, random,
     shader_cases, small_cases,
 };
+use distance::Distance;
+use skip::{no_adapter, not_tested};
 
-fn values(x: Tensor<1>) -> Vec<f64> {
-    x.cast(FloatDType::F32)
-        .into_data()
-        .try_to_vec::<f32>()
-        .expect("cast to float32")
-        .into_iter()
-        .map(f64::from)
-        .collect()
-}
-
-fn relative_l2(actual: Tensor<1>, expected: Tensor<1>) -> f64 {
-    let (actual, expected) = (values(actual), values(expected));
-    assert_eq!(actual.len(), expected.len());
-    let error: f64 = actual.iter().zip(&expected).map(|(a, e)| (a - e).powi(2)).sum();
-    (error / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+fn distance(actual: Tensor<1>, expected: Tensor<1>) -> Distance {
+    Distance::between(actual.into_data(), expected.into_data())
 }
 
 /// Compares with the reference in float32 on the CPU.
@@ -41,41 +36,38 @@ fn compare(actual: Vec<Case>, expected: Vec<Case>, device: &Device, dtype: Float
         let y = (actual.fast)(actual.input(device, dtype));
         assert_eq!(FloatDType::from(y.dtype()), dtype, "{} keeps the dtype", actual.name);
         let reference = (expected.plain)(expected.input(&Device::flex(), FloatDType::F32));
-        let error = relative_l2(y, reference);
-        assert!(error < tolerance, "{} is off by {error:.1e} on {device:?} in {dtype:?}", actual.name);
+        let distance = distance(y, reference);
+        assert!(distance.within(tolerance), "{} on {device:?} in {dtype:?}: {distance}", actual.name);
     }
 }
 
 /// An adapter of wgpu, its capabilities, and its float types.
 type Adapter = (Device, AdapterCapabilities, Vec<FloatDType>);
 
-/// burn opens an adapter once.
+/// The adapter, which burn opens once; [`no_adapter`] is the rule.
 fn adapter() -> Option<Adapter> {
-    static OPENED: OnceLock<Option<Adapter>> = OnceLock::new();
-    OPENED.get_or_init(open_adapter).clone()
+    static OPENED: OnceLock<Result<Adapter, String>> = OnceLock::new();
+    OPENED.get_or_init(open_adapter).clone().map_err(no_adapter).ok()
 }
 
-fn open_adapter() -> Option<Adapter> {
-    let (device, setup) = match Device::wgpu_options().init_with_setup() {
-        Ok(opened) => opened,
-        Err(error) => {
-            not_tested(&format!("wgpu: {error}"));
-            return None;
-        }
-    };
-    let mut dtypes = vec![FloatDType::F32];
-    if device.supports_dtype(FloatDType::F16) {
-        dtypes.push(FloatDType::F16);
-    } else {
-        not_tested(&format!("float16 on {}", setup.adapter.get_info().name));
+fn open_adapter() -> Result<Adapter, String> {
+    let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
+    if setup.adapter.get_info().backend == wgpu::Backend::Gl {
+        return Err("wgpu finds OpenGL only".to_owned());
     }
-    Some((device, AdapterCapabilities::of(&setup.adapter), dtypes))
+    let mut dtypes = vec![FloatDType::F32];
+    dtypes.extend(device.supports_dtype(FloatDType::F16).then_some(FloatDType::F16));
+    Ok((device, AdapterCapabilities::of(&setup.adapter), dtypes))
 }
 
-/// A test says what it lacks, and on continuous integration it fails.
-fn not_tested(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "continuous integration needs a Vulkan adapter; not tested: {what}");
-    eprintln!("NOT TESTED: {what}");
+/// Leaves out what needs `f16`, or a form such as `matrix_8_f16`, and says so.
+///
+/// # Panics
+/// If the environment variable `PYROGRAPH_NEED` lists it, for adapters that are known to have it.
+fn lacks(feature: &str) {
+    let needed = std::env::var("PYROGRAPH_NEED").unwrap_or_default();
+    assert!(!needed.split(' ').any(|needed| needed == feature), "the adapter lacks {feature}, see PYROGRAPH_NEED");
+    not_tested(format_args!("{feature}, which the adapter lacks"));
 }
 
 #[test]
@@ -85,32 +77,6 @@ fn operations_match_the_reference_on_the_cpu() {
         for cases in [small_cases, cpu_cases, shader_cases] {
             compare(cases(&device, dtype), cases(&device, FloatDType::F32), &device, dtype, tolerance);
         }
-    }
-}
-
-#[test]
-fn operations_match_the_reference_on_wgpu() {
-    let Some((device, capabilities, dtypes)) = adapter() else { return };
-    // Every form of every operation with every size of tiles, whatever the adapter would be given.
-    let plain = AdapterCapabilities::default();
-    let tiles = [1, 2, plain.workgroups].map(|workgroups| AdapterCapabilities { workgroups, ..plain });
-    let mut forms = Vec::from(tiles);
-    forms.push(AdapterCapabilities { software: true, ..plain });
-    if capabilities.matrix_f32.or(capabilities.matrix_f16).is_some() {
-        forms.push(AdapterCapabilities { software: false, ..capabilities });
-    } else {
-        eprintln!("NOT TESTED: matrix units, which this adapter has not");
-    }
-    for form in forms {
-        form.register(&device);
-        for &dtype in &dtypes {
-            let tolerance = if dtype == FloatDType::F32 { 1e-5 } else { 5e-3 };
-            for cases in [small_cases, shader_cases] {
-                let expected = cases(&Device::flex(), FloatDType::F32);
-                compare(cases(&device, dtype), expected, &device, dtype, tolerance);
-            }
-        }
-        any_shape_matches(&device);
     }
 }
 
@@ -152,8 +118,8 @@ where
     let result = runner.run(&sizes, |sizes| {
         let (actual, expected) = (case(sizes.clone(), device), case(sizes, &Device::flex()));
         let y = (actual.fast)(actual.input(device, FloatDType::F32));
-        let error = relative_l2(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
-        prop_assert!(error < 1e-5, "{} is off by {error:e}", actual.name);
+        let distance = distance(y, (expected.plain)(expected.input(&Device::flex(), FloatDType::F32)));
+        prop_assert!(distance.within(1e-5), "{}: {distance}", actual.name);
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("on {device:?}: {error}"));
@@ -168,8 +134,8 @@ fn gradients_match_the_reference() {
             let gradients = f(x.clone()).square().sum().backward();
             x.grad(&gradients).expect("the operation is differentiable")
         };
-        let error = relative_l2(gradient(&case.fast), gradient(&case.plain));
-        assert!(error < 1e-6, "{}: gradients differ by {error:.1e}", case.name);
+        let distance = distance(gradient(&case.fast), gradient(&case.plain));
+        assert!(distance.within(1e-6), "{}: gradients: {distance}", case.name);
     }
 }
 

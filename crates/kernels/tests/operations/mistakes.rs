@@ -7,7 +7,7 @@ use pyrograph_kernels as kernels;
 use pyrograph_kernels::{Mask, reference};
 
 use crate::cases::{conv, group_norm, layer_norm, linear, random};
-use crate::{adapter, not_tested};
+use crate::{adapter, lacks};
 
 /// The message of the panic that `f` ends in.
 fn panic_of(what: &str, f: impl FnOnce()) -> String {
@@ -52,7 +52,7 @@ fn operands_of_different_types_or_devices_are_refused_on_wgpu() {
     let mut mistakes = Vec::from([(Device::flex(), FloatDType::F32, "Flex")]);
     match dtypes.contains(&FloatDType::F16) {
         true => mistakes.push((device, FloatDType::F16, "F16")),
-        false => not_tested("float16"),
+        false => lacks("f16"),
     }
     for (other, dtype, named) in mistakes {
         for (operation, run) in unlike(&x, &other, dtype) {

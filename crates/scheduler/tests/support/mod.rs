@@ -1,12 +1,16 @@
 //! Dumps by diffusers, and the toy model they were made with.
 
+#[path = "../../../../tests/support/distance.rs"]
+mod distance;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use burn::tensor::{Tensor, TensorData};
-use pyrograph_scheduler::SchedulerConfig;
+use pyrograph_scheduler::{Generator, Scheduler, SchedulerConfig};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+
+pub(crate) use distance::Distance;
 
 pub(crate) const SHAPE: [usize; 4] = [2, 2, 3, 3];
 pub(crate) const VALUES: usize = 36;
@@ -58,11 +62,18 @@ impl Dump {
 }
 
 /// The scripts' model: the same operations in the same order.
-pub(crate) fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
+fn toy_model(sample: Tensor<4>, timestep: f64) -> Tensor<4> {
     let image: Vec<f32> = (0..VALUES).map(|i| (0.06 * ((i * 7 % 11) as f64 - 5.0)) as f32).collect();
     let image = Tensor::from_data(TensorData::new(image, SHAPE), &sample.device());
     let weight = 0.25 + 0.0005 * timestep;
     image + sample.clone() / (sample.abs() + 1.0) * weight
+}
+
+/// One call of the scripts' model and the step that follows it.
+pub(crate) fn call(scheduler: &mut Scheduler, index: usize, sample: Tensor<4>, generator: &mut Generator) -> Tensor<4> {
+    let input = scheduler.scale_model_input(sample.clone(), index);
+    let output = toy_model(input, scheduler.timesteps()[index]);
+    scheduler.step(output, index, sample, generator)
 }
 
 pub(crate) fn values(tensor: Tensor<4>) -> Vec<f32> {
@@ -70,43 +81,13 @@ pub(crate) fn values(tensor: Tensor<4>) -> Vec<f32> {
 }
 
 /// How far two samples are from each other.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Distance {
-    /// |a - b| / |b|
-    pub(crate) relative: f64,
-    /// The largest |a - b|, against the largest |b|.
-    pub(crate) largest: f64,
+pub(crate) fn distance(found: &[f32], expected: &[f32]) -> Distance {
+    Distance::between(found.into(), expected.into())
 }
 
 impl Distance {
-    /// Infinite if a value is not finite.
-    pub(crate) fn between(found: &[f32], expected: &[f32]) -> Self {
-        assert_eq!(found.len(), expected.len());
-        let difference: Vec<f64> = found.iter().zip(expected).map(|(a, b)| f64::from(a - b)).collect();
-        let expected: Vec<f64> = expected.iter().map(|&b| f64::from(b)).collect();
-        let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
-        let largest = |values: &[f64]| values.iter().map(|value| value.abs()).fold(0.0, f64::max);
-        let relative = norm(&difference) / norm(&expected);
-        if !relative.is_finite() {
-            return Self { relative: f64::INFINITY, largest: f64::INFINITY };
-        }
-        Self { relative, largest: largest(&difference) / largest(&expected) }
-    }
-
     /// The larger of each.
     pub(crate) fn max(self, other: Self) -> Self {
         Self { relative: self.relative.max(other.relative), largest: self.largest.max(other.largest) }
-    }
-}
-
-impl fmt::Display for Distance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1e} (largest {:.1e})", self.relative, self.largest)
-    }
-}
-
-impl fmt::Debug for Distance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
