@@ -38,22 +38,22 @@ fn run(pipeline: &StableDiffusion, case: &Value, dump: &Dump, tolerance: f64) {
     let latents = denoising.latents().into_data();
     assert_close(name, latents, dump.data(&format!("{name}/latents")), tolerance);
     if dump.has(&format!("{name}/decoded")) {
-        let pictures = denoising.images().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let images = denoising.images().unwrap_or_else(|error| panic!("{name}: {error}"));
         let expected: Vec<f32> = dump.data(&format!("{name}/decoded")).try_to_vec().expect("floats");
-        assert_pixels(name, &pictures, &expected);
+        assert_pixels(name, &images, &expected);
     }
 }
 
 /// No pixel differs by more than one, which rounding of nearly equal values can cause.
-fn assert_pixels(name: &str, pictures: &[pyrograph::Picture], expected: &[f32]) {
-    let plane = expected.len() / pictures.len() / 3;
-    for (index, picture) in pictures.iter().enumerate() {
-        for (pixel, rgb) in picture.image.pixels().enumerate() {
+fn assert_pixels(name: &str, images: &[pyrograph::GeneratedImage], expected: &[f32]) {
+    let plane = expected.len() / images.len() / 3;
+    for (index, image) in images.iter().enumerate() {
+        for (pixel, rgb) in image.image.pixels().enumerate() {
             for channel in 0..3 {
                 let value = expected[(index * 3 + channel) * plane + pixel];
                 let expected = ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round();
                 let difference = (f32::from(rgb.0[channel]) - expected).abs();
-                assert!(difference <= 1.0, "{name}: pixel {pixel} of picture {index} is off by {difference}");
+                assert!(difference <= 1.0, "{name}: pixel {pixel} of image {index} is off by {difference}");
             }
         }
     }
@@ -101,16 +101,16 @@ fn half_precision_stays_close_to_diffusers() {
 }
 
 #[test]
-fn folder_and_single_files_give_the_same_picture() {
+fn folder_and_single_files_give_the_same_image() {
     let device = &cpu();
     let folder = tempfile::tempdir().expect("a folder");
     let safetensors = folder.path().join("tiny-sd1.safetensors");
     copy_as_safetensors(&reference("tiny-sd1.ckpt"), &safetensors);
     let request = Request::text("a lighthouse").with_steps(3).with_seed(1).with_size(16, 16);
-    let picture = |model| load(model, device).generate(&request).expect("a picture")[0].image.clone();
-    let expected = picture(reference("tiny-sd1"));
-    assert_eq!(picture(reference("tiny-sd1.ckpt")), expected);
-    assert_eq!(picture(safetensors), expected);
+    let image = |model| load(model, device).generate(&request).expect("an image")[0].image.clone();
+    let expected = image(reference("tiny-sd1"));
+    assert_eq!(image(reference("tiny-sd1.ckpt")), expected);
+    assert_eq!(image(safetensors), expected);
 }
 
 fn copy_as_safetensors(from: &Path, to: &Path) {

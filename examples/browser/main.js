@@ -5,7 +5,7 @@ const DEFAULT_MODEL = new URL("../../assets/spark/", import.meta.url).href;
 const form = document.querySelector("#request");
 const fields = form.elements;
 const element = Object.fromEntries(
-  ["dice", "generate", "cancel", "picture", "progress", "status", "error", "download", "stored"].map((id) => [
+  ["dice", "generate", "cancel", "image", "progress", "status", "error", "download", "stored"].map((id) => [
     id,
     document.getElementById(id),
   ]),
@@ -89,7 +89,7 @@ async function generate(model, signal) {
   const steps = number("steps");
   say(`Generating on ${place}`, 0);
   const start = performance.now();
-  const picture = await model.generate({
+  const image = await model.generate({
     prompt: fields.prompt.value,
     negativePrompt: fields.negativePrompt.value,
     steps,
@@ -105,19 +105,19 @@ async function generate(model, signal) {
       if (preview) show(preview);
     },
   });
-  show(picture.blob);
-  element.picture.alt = fields.prompt.value;
-  element.download.href = element.picture.src;
-  element.download.download = `pyrograph-${picture.seed}.png`;
+  show(image.blob);
+  element.image.alt = fields.prompt.value;
+  element.download.href = element.image.src;
+  element.download.download = `pyrograph-${image.seed}.png`;
   element.download.hidden = false;
   say(`${((performance.now() - start) / 1000).toFixed(1)} s on ${place}`);
 }
 
 function show(blob) {
-  const previous = element.picture.src;
-  element.picture.src = URL.createObjectURL(blob);
-  element.picture.hidden = false;
-  element.picture.onload = () => element.picture.classList.toggle("small", element.picture.naturalWidth < 256);
+  const previous = element.image.src;
+  element.image.src = URL.createObjectURL(blob);
+  element.image.hidden = false;
+  element.image.onload = () => element.image.classList.toggle("small", element.image.naturalWidth < 256);
   if (previous) URL.revokeObjectURL(previous);
 }
 

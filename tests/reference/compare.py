@@ -97,11 +97,11 @@ def compare(pipe, request, expected, arguments):
             print(done.stderr.strip(), file=sys.stderr)
             return float("inf"), 255
         found = load_file(folder / "latents.safetensors")["latents"]
-        pictures = [numpy.asarray(Image.open(file).convert("RGB")) for file in sorted(folder.glob("*.png"))]
+        images = [numpy.asarray(Image.open(file).convert("RGB")) for file in sorted(folder.glob("*.png"))]
     if found.shape != expected.shape or not torch.isfinite(found).all():
         print(f"latents {tuple(found.shape)} instead of {tuple(expected.shape)}, or not finite", file=sys.stderr)
         return float("inf"), 255
-    return ((found - expected).norm() / expected.norm()).item(), pixel_difference(pipe, expected, pictures)
+    return ((found - expected).norm() / expected.norm()).item(), pixel_difference(pipe, expected, images)
 
 
 def command(request, folder, arguments):
@@ -117,7 +117,7 @@ def command(request, folder, arguments):
         "--device": arguments.device,
         "--dtype": arguments.dtype,
         "--save-latents": folder / "latents.safetensors",
-        "--output": folder / "picture.png",
+        "--output": folder / "image.png",
     }
     if request["scheduler"] is not None:
         options["--scheduler"] = request["scheduler"]
@@ -127,12 +127,12 @@ def command(request, folder, arguments):
     return [str(arguments.binary), "txt2img", *words, *(["--karras"] if request["karras"] else []), "--", request["prompt"]]
 
 
-def pixel_difference(pipe, latents, pictures):
+def pixel_difference(pipe, latents, images):
     expected = pipe.image_processor.postprocess(pipeline.decode(pipe, latents), output_type="pil")
-    if len(expected) != len(pictures):
-        print(f"{len(pictures)} pictures instead of {len(expected)}", file=sys.stderr)
+    if len(expected) != len(images):
+        print(f"{len(images)} images instead of {len(expected)}", file=sys.stderr)
         return 255
-    pairs = zip(expected, pictures, strict=True)
+    pairs = zip(expected, images, strict=True)
     return max(int(numpy.abs(numpy.asarray(one).astype(int) - other).max()) for one, other in pairs)
 
 

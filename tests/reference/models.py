@@ -79,11 +79,11 @@ UNET_CASES = {
     "distilled": ("as BK-SDM without a middle block", {"mid_block_type": None}, [(8, 8)], [401]),
 }
 
-# case: (note, changes to SMALL_KL, picture size (height, width))
+# case: (note, changes to SMALL_KL, image size (height, width))
 KL_CASES = {
     "kl": ("as SD 1.x with two levels", {}, (12, 16)),
     "kl_odd": (
-        "three levels, a picture that does not halve evenly",
+        "three levels, an image that does not halve evenly",
         {
             "block_out_channels": (4, 4, 8),
             "down_block_types": ("DownEncoderBlock2D",) * 3,

@@ -179,9 +179,9 @@ def as_loaded_by_pipeline(config):
 
 def toy_model(sample, timestep):
     """Smooth and bounded, of few operations, with a fixed image in it."""
-    picture = torch.tensor([0.06 * (i * 7 % 11 - 5) for i in range(sample.numel())]).reshape(sample.shape)
+    image = torch.tensor([0.06 * (i * 7 % 11 - 5) for i in range(sample.numel())]).reshape(sample.shape)
     weight = 0.25 + 0.0005 * float(timestep)
-    return picture + sample / (sample.abs() + 1.0) * weight
+    return image + sample / (sample.abs() + 1.0) * weight
 
 
 def run(scheduler, steps, eta):

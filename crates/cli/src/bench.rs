@@ -57,15 +57,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "milliseconds": {
             "start": start,
             "load": loading,
-            "first_picture": first.json(),
-            "second_picture": second.json(),
+            "first_image": first.json(),
+            "second_image": second.json(),
             "shader_compilation": first.beyond(&second),
-            "to_first_picture": start + loading + first.total(),
+            "to_first_image": start + loading + first.total(),
         },
         "steps_per_second": 1e3 * second.steps.len() as f64 / second.steps.iter().sum::<f64>(),
         "peak_memory_bytes": {
             "after_load": memory_after_load,
-            "after_picture": peak_memory(),
+            "after_image": peak_memory(),
             "device": first.device_memory.max(second.device_memory),
         },
     });

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use image::RgbImage;
-use pyrograph::{Clip, Device, LoadOptions, Location, Output, Picture, Request, StableDiffusion};
+use pyrograph::{Clip, Device, GeneratedImage, LoadOptions, Location, Output, Request, StableDiffusion};
 use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
 
 use crate::outputs::open_images;
@@ -85,11 +85,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let real = examiner.examine(data, |number| Ok(data.image(number)?))?;
         let mut shown = Vec::new();
         let painted = examiner.examine(data, |number| {
-            let picture = examiner.paint(data.caption(number), number)?;
+            let image = examiner.paint(data.caption(number), number)?;
             if shown.len() < SHOWN {
-                shown.push(picture.clone());
+                shown.push(image.clone());
             }
-            Ok(picture)
+            Ok(image)
         })?;
         writeln!(out, "{name}, {} images (in brackets: the same for the images of the data)", painted.count)?;
         for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         if let Some(grid) = grid {
             let image = tile(&shown, COLUMNS);
-            Picture { image, parameters: String::new() }.write(grid).context("--grid")?;
+            GeneratedImage { image, parameters: String::new() }.write(grid).context("--grid")?;
         }
     }
     Ok(())
@@ -174,21 +174,21 @@ impl<'a> Examiner<'a> {
     fn examine(
         &self,
         data: &Dataset,
-        mut picture: impl FnMut(usize) -> anyhow::Result<RgbImage>,
+        mut image: impl FnMut(usize) -> anyhow::Result<RgbImage>,
     ) -> anyhow::Result<Scores> {
         let count = self.arguments.count.min(data.len());
         let mut scores = Scores::default();
-        let bar = progress::pictures(count);
+        let bar = progress::images(count);
         for index in 0..count {
             let number = index * data.len() / count;
-            let picture = picture(number)?;
-            let verdict = self.judge.judge(&picture, data, number)?;
+            let image = image(number)?;
+            let verdict = self.judge.judge(&image, data, number)?;
             scores.count += 1;
             scores.background.add(verdict.background);
             scores.number.add(verdict.count);
             if let Some(object) = verdict.object {
                 scores.object.add(object);
-                if let Some(right) = self.by_clip(&picture, data, number)? {
+                if let Some(right) = self.by_clip(&image, data, number)? {
                     scores.clip.add(right);
                 }
             }
@@ -199,14 +199,14 @@ impl<'a> Examiner<'a> {
     }
 
     /// Whether CLIP finds the object among the captions of all drawings with the same background and style.
-    fn by_clip(&self, picture: &RgbImage, data: &Dataset, number: usize) -> anyhow::Result<Option<bool>> {
+    fn by_clip(&self, image: &RgbImage, data: &Dataset, number: usize) -> anyhow::Result<Option<bool>> {
         let Some(clip) = &self.clip else { return Ok(None) };
         let same = |drawing: &usize| {
             ["background", "style"].iter().all(|key| self.drawings.label(*drawing, key) == data.label(number, key))
         };
         let candidates: Vec<usize> = (0..self.drawings.len()).filter(same).collect();
         let captions: Vec<&str> = candidates.iter().map(|&drawing| self.drawings.caption(drawing)).collect();
-        let probabilities = clip.classify(picture, &captions)?;
+        let probabilities = clip.classify(image, &captions)?;
         let best = probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index);
         let found = best.and_then(|best| self.drawings.label(candidates[best], "object"));
         Ok(Some(found.is_some() && found == data.label(number, "object")))

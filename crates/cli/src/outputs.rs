@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use burn::tensor::{Tensor, TensorData};
-use pyrograph::{Output, Pictures, Request};
+use pyrograph::{GeneratedImages, Output, Request};
 
 /// The outputs of `txt2img`.
 pub(crate) struct Outputs {
@@ -32,11 +32,11 @@ impl Outputs {
     }
 
     /// Writes every image that can be written, and returns the first error.
-    pub(crate) fn write_images(self, pictures: &Pictures, request: &Request) -> anyhow::Result<()> {
+    pub(crate) fn write_images(self, images: &GeneratedImages, request: &Request) -> anyhow::Result<()> {
         let mut result = Ok(());
-        for (index, (picture, output)) in pictures.iter().zip(self.images).enumerate() {
+        for (index, (image, output)) in images.iter().zip(self.images).enumerate() {
             let path = output.path().display().to_string();
-            match picture.write(output) {
+            match image.write(output) {
                 Ok(()) => eprintln!("{path} (seed {})", request.seed_of_image(index)),
                 Err(error) => result = result.and(Err(error).context("--output")),
             }
@@ -50,7 +50,7 @@ pub(crate) fn open_images(path: &Path, count: usize) -> anyhow::Result<Vec<Outpu
     if path == Path::new("-") {
         return Ok((0..count).map(|_| Output::standard()).collect());
     }
-    Ok(Pictures::outputs(path, count)?)
+    Ok(GeneratedImages::outputs(path, count)?)
 }
 
 fn open(path: &Path) -> anyhow::Result<Output> {

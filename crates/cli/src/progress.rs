@@ -38,7 +38,7 @@ pub(crate) fn checking() -> ProgressBar {
 }
 
 /// A bar over images that are generated and judged.
-pub(crate) fn pictures(count: usize) -> ProgressBar {
+pub(crate) fn images(count: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} [{elapsed} < {eta}]");
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use indicatif::ProgressBar;
-use pyrograph::Picture;
+use pyrograph::GeneratedImage;
 use pyrograph_train::{Run, RunFolder, Task, TrainError};
 
 use crate::losses::Losses;
@@ -82,7 +82,7 @@ impl<'a, T: Task> Session<'a, T> {
     fn save_samples(&self) -> anyhow::Result<()> {
         let path = self.folder.samples().join(format!("{:06}.png", self.run.steps()));
         std::fs::create_dir_all(self.folder.samples())?;
-        Ok(Picture { image: self.run.samples()?, parameters: String::new() }.save(path)?)
+        Ok(GeneratedImage { image: self.run.samples()?, parameters: String::new() }.save(path)?)
     }
 
     fn save(&mut self) -> anyhow::Result<()> {

@@ -110,9 +110,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     watch(&mut denoising)?;
     let latents_written = outputs.write_latents(denoising.latents());
     let decoding = progress::waiting("decoding");
-    let pictures = denoising.images()?;
+    let images = denoising.images()?;
     decoding.finish_and_clear();
-    let images_written = outputs.write_images(&pictures, &request);
+    let images_written = outputs.write_images(&images, &request);
     latents_written.and(images_written) // an error of one does not prevent the others
 }
 

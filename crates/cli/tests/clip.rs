@@ -55,32 +55,32 @@ fn written(folder: &TempDir, name: &str, contents: &str) -> PathBuf {
 /// The numbers are those of `tests/reference/clip_model.json`.
 #[test]
 fn the_best_label_comes_first() {
-    let (picture, model) = (tiny("wide.png"), tiny(""));
+    let (image, model) = (tiny("wide.png"), tiny(""));
     let long = "a picture of something that is longer than the model can read in one go";
     let labels = format!("a cat, the red car,,<|endoftext|>,{long}");
     let expected = format!("0.74  {long}\n0.24  <|endoftext|>\n0.02  a cat\n0.00  the red car\n");
-    let common = ["classify", &picture, "--model", &model, "--template", "{}"];
+    let common = ["classify", &image, "--model", &model, "--template", "{}"];
     let first = printed(&[&common[..], &["--labels", &labels]].concat());
     assert_eq!(rounded(&first), expected);
     let folder = TempDir::new().expect("a folder");
     let file = written(&folder, "labels.txt", &labels.replace(',', "\r\n"));
     assert_eq!(printed(&[&common[..], &["--labels-file", file.to_str().expect("a path")]].concat()), first);
-    let wrapped = printed(&["classify", &picture, "--model", &model, "--labels", "cat, car"]);
+    let wrapped = printed(&["classify", &image, "--model", &model, "--labels", "cat, car"]);
     let plain = ["--labels", "a picture of cat,a picture of car"];
     assert_eq!(wrapped, printed(&[&common[..], &plain].concat()).replace("a picture of ", ""));
 }
 
 #[test]
 fn a_score_is_a_cosine() {
-    let score = |picture, text| printed(&["score", &tiny(picture), text, "--model", &tiny("")]);
+    let score = |image, text| printed(&["score", &tiny(image), text, "--model", &tiny("")]);
     assert!(score("wide.png", "the red car").starts_with("-0.70"));
     assert_eq!(score("small.png", "a cat"), "-0.2932\n");
 }
 
 #[test]
 fn wrong_options_are_named() {
-    let (picture, model) = (tiny("wide.png"), tiny(""));
-    let classify = ["classify", &picture, "--model", &model];
+    let (image, model) = (tiny("wide.png"), tiny(""));
+    let classify = ["classify", &image, "--model", &model];
     let refuses = |rest: &[&str], needle| assert_refuses(&[&classify[..], rest].concat(), needle);
     refuses(&[], "--labels");
     refuses(&["--labels", " , "], "--labels: there is no label");
@@ -90,16 +90,16 @@ fn wrong_options_are_named() {
     assert_refuses(&["classify", "missing.png", "--labels", "a", "--model", &model], "missing.png");
     assert_refuses(&["classify", &tiny("config.json"), "--labels", "a", "--model", &model], "config.json");
     assert_refuses(&["score", "missing.png", "a", "--model", &model], "missing.png");
-    assert_refuses(&["score", &picture], "TEXT");
+    assert_refuses(&["score", &image], "TEXT");
 }
 
 #[test]
 fn wrong_models_are_named() {
-    let picture = tiny("wide.png");
+    let image = tiny("wide.png");
     let folder = TempDir::new().expect("a folder");
     let model = folder.path().to_str().expect("a path");
-    let refuses = |needle| assert_refuses(&["score", &picture, "a cat", "--model", model], needle);
-    assert_refuses(&["score", &picture, "a cat", "--model", "missing"], "missing");
+    let refuses = |needle| assert_refuses(&["score", &image, "a cat", "--model", model], needle);
+    assert_refuses(&["score", &image, "a cat", "--model", "missing"], "missing");
     refuses("has no config.json");
     written(&folder, "config.json", "{}");
     refuses("has no weights");

@@ -72,7 +72,7 @@ fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8>
 }
 
 #[test]
-fn a_picture_carries_its_request() {
+fn an_image_carries_its_request() {
     let folder = TempDir::new().expect("a folder");
     let model = tiny();
     let arguments = ["a café, at night", "--negative-prompt", "blur", "--model", model.to_str().expect("a path")];
@@ -173,7 +173,7 @@ fn wrong_options_are_named() {
     assert_refuses(&["x", "--model", model, "--clip-skip", "9"], "--clip-skip");
     assert_refuses(&["x", "--model", model, "--latents", "missing.safetensors"], "missing.safetensors");
     assert_refuses(&["x", "--model", model, "--output", "no/such/folder.png"], "no/such");
-    assert_refuses(&["x", "--model", model, "--output", "picture.jpg"], "picture.jpg");
+    assert_refuses(&["x", "--model", model, "--output", "image.jpg"], "image.jpg");
     assert_refuses(&["x", "--model", model, "--device", "abacus"], "abacus");
 }
 

@@ -109,7 +109,7 @@ mod tests {
     /// value lies between two of the 255 steps, Pillow's fixed-point numbers may round it the other way; this happens
     /// once in these 1536 values.
     #[test]
-    fn pictures_are_those_of_transformers() {
+    fn images_are_those_of_transformers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
         let dump = pyrograph_checkpoint::open_weights(&folder.join("clip_model.safetensors")).expect("it is committed");
         let config = std::fs::read_to_string(folder.join("tiny-clip/preprocessor_config.json")).expect("so is this");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_without_pixels_and_threads_are_refused() {
+    fn images_without_pixels_and_threads_are_refused() {
         let processor = ImageProcessor::new(None, 16).expect("the defaults");
         let device = crate::device("cpu").expect("the CPU is always there");
         for (width, height) in [(0, 0), (1, 101), (5000, 3)] {

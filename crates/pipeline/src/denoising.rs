@@ -12,7 +12,7 @@ use crate::guidance::{Weighted, combine};
 use crate::infotext::Infotext;
 use crate::readback::{finite, guarded};
 use crate::start::Start;
-use crate::{Error, Pictures};
+use crate::{Error, GeneratedImages};
 
 /// The denoising of a request: an iterator over the steps. To show progress and previews, or to cancel, write a `for`
 /// loop over it. It owns its data and can be sent to another thread.
@@ -99,7 +99,7 @@ impl Denoising {
     ///
     /// # Errors
     /// When the device fails, or latents or images are not finite.
-    pub fn images(&self) -> Result<Pictures, Error> {
+    pub fn images(&self) -> Result<GeneratedImages, Error> {
         pollster::block_on(self.images_async())
     }
 
@@ -107,10 +107,10 @@ impl Denoising {
     ///
     /// # Errors
     /// As [`images`](Self::images).
-    pub async fn images_async(&self) -> Result<Pictures, Error> {
+    pub async fn images_async(&self) -> Result<GeneratedImages, Error> {
         let images = self.decoder.images(self.latents()).await?;
         let texts = (0..images.len()).map(|index| self.infotext.of_image(index));
-        Ok(Pictures::new(images.into_iter().zip(texts).collect()))
+        Ok(GeneratedImages::new(images.into_iter().zip(texts).collect()))
     }
 
     /// Like [`next`](Iterator::next), for threads that must not block, such as those of browsers: makes a step and

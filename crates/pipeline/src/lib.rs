@@ -21,11 +21,11 @@ mod decode;
 mod denoising;
 mod device;
 mod error;
+mod generated_image;
 mod guidance;
 mod image_file;
 mod infotext;
 mod memory;
-mod picture;
 mod readback;
 mod request;
 mod resize;
@@ -40,8 +40,8 @@ pub use clip::Clip;
 pub use denoising::{Denoising, Step};
 pub use device::{Device, Limits, device, device_async, device_within};
 pub use error::Error;
+pub use generated_image::{GeneratedImage, GeneratedImages};
 pub use image_file::{ImageFileError, decode_image, read_image};
-pub use picture::{Picture, Pictures};
 pub use pyrograph_checkpoint::{
     Attempt, Checkpoint, CheckpointError, Defaults, Location, Note, OnDemand, Output, OutputError, Source, Storage,
     read_latents, save_tensors, write_tensors,

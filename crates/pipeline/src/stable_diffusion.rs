@@ -17,7 +17,7 @@ use crate::readback::guarded;
 use crate::sampler::Sampler;
 use crate::start::Start;
 use crate::text::TextEncoder;
-use crate::{Canvas, Denoising, Device, Error, Pictures, Request};
+use crate::{Canvas, Denoising, Device, Error, GeneratedImages, Request};
 
 /// Stable Diffusion 1 or 2 on a device.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl StableDiffusion {
     ///
     /// # Errors
     /// When the request does not fit the model, the device fails, or a result is not finite.
-    pub fn generate(&self, request: &Request) -> Result<Pictures, Error> {
+    pub fn generate(&self, request: &Request) -> Result<GeneratedImages, Error> {
         let mut denoising = self.denoise(request)?;
         denoising.try_for_each(|step| step.map(drop))?;
         denoising.images()
@@ -214,7 +214,7 @@ impl StableDiffusion {
     ///
     /// # Errors
     /// When the device fails, or latents or images are not finite.
-    pub fn decode(&self, latents: Tensor<4>) -> Result<Pictures, Error> {
+    pub fn decode(&self, latents: Tensor<4>) -> Result<GeneratedImages, Error> {
         pollster::block_on(self.decode_async(latents))
     }
 
@@ -222,9 +222,9 @@ impl StableDiffusion {
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub async fn decode_async(&self, latents: Tensor<4>) -> Result<Pictures, Error> {
+    pub async fn decode_async(&self, latents: Tensor<4>) -> Result<GeneratedImages, Error> {
         let images = self.decoder.images(latents).await?;
-        Ok(Pictures::new(images.into_iter().map(|image| (image, String::new())).collect()))
+        Ok(GeneratedImages::new(images.into_iter().map(|image| (image, String::new())).collect()))
     }
 
     /// The ends of the request's prompt and negative prompt that are too long for the text encoder.

@@ -35,7 +35,7 @@ impl Canvas {
     }
 
     /// The image in eight bits.
-    pub(crate) fn into_picture(self) -> RgbImage {
+    pub(crate) fn into_image(self) -> RgbImage {
         RgbImage::from_fn(self.size as u32, self.size as u32, |x, y| {
             Rgb(self.pixels[y as usize * self.size + x as usize].map(|value| (value * 255.0).round() as u8))
         })
@@ -100,16 +100,16 @@ mod tests {
         Layer((0..32 * 32).map(|index| if inside(index) { [red, green, blue, 1.0] } else { [0.0; 4] }).collect())
     }
 
-    fn picture(background: [u8; 3], color: [f32; 3]) -> RgbImage {
+    fn image(background: [u8; 3], color: [f32; 3]) -> RgbImage {
         let mut canvas = Canvas::filled(32, background);
         canvas.lay(&square(color));
-        canvas.into_picture()
+        canvas.into_image()
     }
 
     #[test]
     fn an_object_of_another_color_has_no_contour() {
-        let picture = picture([255; 3], [1.0, 0.0, 0.0]);
-        for (x, y, pixel) in picture.enumerate_pixels() {
+        let image = image([255; 3], [1.0, 0.0, 0.0]);
+        for (x, y, pixel) in image.enumerate_pixels() {
             let inside = (8..24).contains(&x) && (8..24).contains(&y);
             assert_eq!(pixel.0, if inside { [255, 0, 0] } else { [255; 3] });
         }
@@ -117,11 +117,11 @@ mod tests {
 
     #[test]
     fn white_on_white_and_black_on_black_stay_visible() {
-        let white = picture([255; 3], [1.0; 3]);
+        let white = image([255; 3], [1.0; 3]);
         assert_eq!(white.get_pixel(8, 16).0, [255; 3]);
         assert!(white.get_pixel(7, 16).0[0] < 200);
         assert_eq!(white.get_pixel(2, 16).0, [255; 3]);
-        let black = picture([16; 3], [0.0; 3]);
+        let black = image([16; 3], [0.0; 3]);
         assert!(black.get_pixel(7, 16).0[0] > 60);
     }
 
@@ -129,6 +129,6 @@ mod tests {
     fn a_half_covered_pixel_is_a_mixture() {
         let mut canvas = Canvas::filled(1, [0, 0, 255]);
         canvas.lay(&Layer(vec![[0.5, 0.0, 0.0, 0.5]]));
-        assert_eq!(canvas.into_picture().get_pixel(0, 0).0, [128, 0, 128]);
+        assert_eq!(canvas.into_image().get_pixel(0, 0).0, [128, 0, 128]);
     }
 }

@@ -118,12 +118,12 @@ mod tests {
 
     /// Red on the left, blue on the right, 40 x 20 pixels in the middle of 64 x 64.
     fn two_colored() -> Glyph {
-        let picture = RgbaImage::from_fn(64, 64, |x, y| match (x, y) {
+        let image = RgbaImage::from_fn(64, 64, |x, y| match (x, y) {
             (12..32, 22..42) => Rgba([255, 0, 0, 255]),
             (32..52, 22..42) => Rgba([0, 0, 255, 255]),
             _ => Rgba([0, 0, 0, 0]),
         });
-        Glyph::trimmed(&picture).unwrap()
+        Glyph::trimmed(&image).unwrap()
     }
 
     fn place(mirrored: bool) -> Place {

@@ -31,14 +31,14 @@ impl Icons {
         let solid = folder.join("fluent-emoji-3d").join("assets");
         let wanted: Vec<_> = concepts.iter().flat_map(|concept| Style::ALL.map(|style| (concept, style))).collect();
         let glyph = |&(concept, style): &(&Concept, Style)| {
-            let picture = match style {
+            let image = match style {
                 Style::Solid => webp(&solid, concept.code),
                 Style::Flat => flat.render(concept.code),
                 Style::Noto => noto.render(concept.code),
             };
             let about = || format!("the {} drawing of {:?} ({})", style.name(), concept.name, concept.code);
-            let picture = picture.with_context(about)?;
-            let glyph = Glyph::trimmed(&picture).context("nothing is drawn").with_context(about)?;
+            let image = image.with_context(about)?;
+            let glyph = Glyph::trimmed(&image).context("nothing is drawn").with_context(about)?;
             Ok(((concept.name, style), glyph))
         };
         wanted.par_iter().map(glyph).collect::<Result<_>>().map(Self)
@@ -55,13 +55,13 @@ fn webp(folder: &Path, code: &str) -> Result<RgbaImage> {
     let names = [format!("{code}.webp"), format!("{code}-fe0f.webp")];
     let path = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
     let path = path.with_context(|| format!("{}: no such file", folder.join(&names[0]).display()))?;
-    let mut picture = image::open(&path).with_context(|| path.display().to_string())?.into_rgba8();
-    for pixel in picture.pixels_mut() {
+    let mut image = image::open(&path).with_context(|| path.display().to_string())?.into_rgba8();
+    for pixel in image.pixels_mut() {
         let [red, green, blue, alpha] = pixel.0;
         let times = |value: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
         pixel.0 = [times(red), times(green), times(blue), alpha];
     }
-    Ok(picture)
+    Ok(image)
 }
 
 /// A package of SVG in Iconify's format: `chars.json` maps code points to names, `icons.json` maps names to the

@@ -90,9 +90,9 @@ fn run(arguments: &Arguments) -> Result<String> {
     let draw = |(index, scene): (usize, &Scene<'_>)| {
         let record = Record::new(scene, index);
         let mut random = Random::new(*seed, index as u32);
-        let picture = picture(scene, &icons, arguments, &mut random)?;
+        let image = image(scene, &icons, arguments, &mut random)?;
         let path = folder.join(&record.file_name);
-        picture.save_with_format(&path, ImageFormat::Png).with_context(|| path.display().to_string())?;
+        image.save_with_format(&path, ImageFormat::Png).with_context(|| path.display().to_string())?;
         Ok(serde_json::to_string(&record)? + "\n")
     };
     let captions = scenes.par_iter().enumerate().map(draw).collect::<Result<String>>()?;
@@ -109,7 +109,7 @@ fn make_empty(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn picture(scene: &Scene<'_>, icons: &Icons, arguments: &Arguments, random: &mut Random) -> Result<RgbImage> {
+fn image(scene: &Scene<'_>, icons: &Icons, arguments: &Arguments, random: &mut Random) -> Result<RgbImage> {
     let size = usize::from(arguments.size);
     let mut canvas = Canvas::filled(size, scene.background.color);
     let object = scene.object;
@@ -129,7 +129,7 @@ fn picture(scene: &Scene<'_>, icons: &Icons, arguments: &Arguments, random: &mut
     } else {
         canvas.lay(&glyph.stretched(&layout::alone(glyph, object.mirror, size, random), size));
     }
-    Ok(canvas.into_picture())
+    Ok(canvas.into_image())
 }
 
 fn summary(concepts: &[Concept], scenes: &[Scene<'_>]) -> String {

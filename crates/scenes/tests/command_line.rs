@@ -73,10 +73,10 @@ fn a_seed_makes_the_same_files_each_time() {
     let captions = String::from_utf8(first["captions.jsonl"].clone()).unwrap();
     for line in captions.lines() {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        let picture = image::load_from_memory(&first[record["file_name"].as_str().unwrap()]).unwrap().into_rgb8();
-        assert_eq!(picture.dimensions(), (32, 32));
+        let image = image::load_from_memory(&first[record["file_name"].as_str().unwrap()]).unwrap().into_rgb8();
+        assert_eq!(image.dimensions(), (32, 32));
         // Two objects leave the middle free; a single object covers it.
-        let covered = picture.get_pixel(16, 16).0 == [255, 0, 0];
+        let covered = image.get_pixel(16, 16).0 == [255, 0, 0];
         assert!(covered || record["count"] == 2, "{line}");
     }
 }
@@ -87,8 +87,8 @@ fn a_drawing_lies_in_the_middle_of_its_background() {
     let folder = made.path().join("drawings");
     assert!(scenes(icons.path(), &folder, &["--drawings", "--size", "20"]).status.success());
     // The third image is the first concept on the third background, yellow.
-    let picture = image::open(folder.join("000003.png")).unwrap().into_rgb8();
-    for (x, y, pixel) in picture.enumerate_pixels() {
+    let image = image::open(folder.join("000003.png")).unwrap().into_rgb8();
+    for (x, y, pixel) in image.enumerate_pixels() {
         let inside = (2..18).contains(&x) && (2..18).contains(&y);
         let distance = pixel.0.iter().zip(if inside { [255, 0, 0] } else { [252, 220, 60] });
         assert!(distance.map(|(&a, b)| a.abs_diff(b)).all(|distance| distance < 40), "{x} {y} {pixel:?}");

@@ -81,7 +81,7 @@ export interface Step {
   preview?: Blob;
 }
 
-export interface Picture {
+export interface GeneratedImage {
   /** A PNG that stores the request as text. */
   blob: Blob;
   /** This text, in the format of AUTOMATIC1111's web UI. */
@@ -90,8 +90,8 @@ export interface Picture {
 }
 
 /** The first image, and all of them. */
-export interface Pictures extends Picture {
-  images: Picture[];
+export interface GeneratedImages extends GeneratedImage {
+  images: GeneratedImage[];
 }
 
 export class StableDiffusion {
@@ -114,7 +114,7 @@ export class StableDiffusion {
   /** Whether the model can generate images: not after `dispose`, and not after memory ran out. */
   readonly usable: boolean;
   /** Generates the images of a request. Requests run one after the other. */
-  generate(request: GenerateRequest): Promise<Pictures>;
+  generate(request: GenerateRequest): Promise<GeneratedImages>;
   /** Ends the worker and frees all memory. */
   dispose(): void;
 }

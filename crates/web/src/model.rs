@@ -1,7 +1,7 @@
 //! A model and its images.
 
 use js_sys::{Function, Promise};
-use pyrograph::{Device, LoadOptions, Picture, Request, StableDiffusion, device_async};
+use pyrograph::{Device, GeneratedImage, LoadOptions, Request, StableDiffusion, device_async};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
@@ -82,8 +82,8 @@ impl Model {
             let step = step.map_err(JsError::from)?;
             let number = step.index + 1;
             let preview = if preview_every > 0 && number % preview_every == 0 && number < step.count {
-                let pictures = denoising.images_async().await.map_err(JsError::from)?;
-                js_sys::Uint8Array::from(png(&pictures[0])?.as_slice()).into()
+                let images = denoising.images_async().await.map_err(JsError::from)?;
+                js_sys::Uint8Array::from(png(&images[0])?.as_slice()).into()
             } else {
                 JsValue::UNDEFINED
             };
@@ -93,7 +93,7 @@ impl Model {
             }
         }
         let images = denoising.images_async().await.map_err(JsError::from)?;
-        let image = |image: &Picture| Ok(Image { png: png(image)?, parameters: image.parameters.clone() });
+        let image = |image: &GeneratedImage| Ok(Image { png: png(image)?, parameters: image.parameters.clone() });
         images.iter().map(image).collect()
     }
 }
@@ -108,8 +108,8 @@ pub struct Image {
     pub parameters: String,
 }
 
-fn png(picture: &Picture) -> Result<Vec<u8>, JsError> {
-    Ok(picture.to_png()?)
+fn png(image: &GeneratedImage) -> Result<Vec<u8>, JsError> {
+    Ok(image.to_png()?)
 }
 
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, JsError> {

@@ -33,7 +33,7 @@ export function complaints(page) {
 
 /** An image from the command line, on the CPU. */
 export function commandLine(prompt, options) {
-  const output = join(mkdtempSync(join(tmpdir(), "pyrograph-")), "picture.png");
+  const output = join(mkdtempSync(join(tmpdir(), "pyrograph-")), "image.png");
   const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   execFileSync(join(target, "release/pyrograph"), ["txt2img", prompt, "--device", "cpu", "--output", output, ...flags]);

@@ -66,10 +66,10 @@ async function record(page, selector, property) {
 test("the image is the command line's", async () => {
   const { page, said } = await open();
   await fill(page, REQUEST);
-  const pictures = await record(page, "#picture", "src");
+  const images = await record(page, "#image", "src");
   const shares = await record(page, "#progress", "value");
   const png = await generate(page);
-  assert.ok((await pictures()).length >= 3, "previews arrive before the image");
+  assert.ok((await images()).length >= 3, "previews arrive before the image");
   assert.ok((await shares()).length > 5, "progress moves");
   const expected = commandLine(PROMPT, REQUEST);
   const off = difference(PNG.sync.read(png), expected);

@@ -11,7 +11,7 @@ use crate::Error;
 
 /// An image with the request that made it.
 #[derive(Debug, Clone)]
-pub struct Picture {
+pub struct GeneratedImage {
     /// The pixels.
     pub image: RgbImage,
     /// The request as text, in the format of AUTOMATIC1111's web UI; empty if unknown.
@@ -20,11 +20,11 @@ pub struct Picture {
 
 /// The images of one request.
 #[derive(Debug, Clone)]
-pub struct Pictures(Vec<Picture>);
+pub struct GeneratedImages(Vec<GeneratedImage>);
 
-impl Pictures {
+impl GeneratedImages {
     pub(crate) fn new(images: Vec<(RgbImage, String)>) -> Self {
-        Self(images.into_iter().map(|(image, parameters)| Picture { image, parameters }).collect())
+        Self(images.into_iter().map(|(image, parameters)| GeneratedImage { image, parameters }).collect())
     }
 
     /// Opens the outputs of `count` images: the file `path`, or several files `name-1.png`, `name-2.png` and so on. A
@@ -52,23 +52,23 @@ impl Pictures {
     /// ever incomplete.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
         let outputs = Self::outputs(path, self.0.len())?;
-        let save = |(picture, output): (&Picture, Output)| {
+        let save = |(image, output): (&GeneratedImage, Output)| {
             let path = output.path().to_owned();
-            picture.write(output).map(|()| path)
+            image.write(output).map(|()| path)
         };
         self.0.iter().zip(outputs).map(save).collect::<Vec<_>>().into_iter().collect()
     }
 }
 
-impl Deref for Pictures {
-    type Target = [Picture];
+impl Deref for GeneratedImages {
+    type Target = [GeneratedImage];
 
-    fn deref(&self) -> &[Picture] {
+    fn deref(&self) -> &[GeneratedImage] {
         &self.0
     }
 }
 
-impl Picture {
+impl GeneratedImage {
     /// Writes the image as a PNG with its parameters as text.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Picture {
         self.write(open_png(path.as_ref())?)
     }
 
-    /// Like [`save`](Self::save), to an output that is already open; see [`Pictures::outputs`].
+    /// Like [`save`](Self::save), to an output that is already open; see [`GeneratedImages::outputs`].
     ///
     /// # Errors
     /// When the file cannot be written.
