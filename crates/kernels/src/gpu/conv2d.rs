@@ -50,10 +50,10 @@ fn choose(adapter: Adapter, geometry: &Geometry, doubled: bool, add: bool) -> Op
     }
     let pixels = geometry.batch * geometry.area_out();
     let form = match adapter.form {
-        adapter::Form::Tiled if geometry.channels_in % 4 == 0 => {
+        adapter::Form::Tiled if geometry.channels_in.is_multiple_of(4) => {
             Form::Tiled(adapter.tiles([geometry.channels_out, pixels]))
         }
-        adapter::Form::Matrix(units) if geometry.channels_in % 4 == 0 => Form::Matrix(units),
+        adapter::Form::Matrix(units) if geometry.channels_in.is_multiple_of(4) => Form::Matrix(units),
         _ => Form::Software(Software::new(stride, geometry.channels_out)?),
     };
     Stage::new(form, kernel, doubled, add)

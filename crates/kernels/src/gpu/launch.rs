@@ -138,7 +138,7 @@ impl Stages for CubeBackend {
         parameters: Parameters,
     ) -> FloatTensor<Self> {
         let heads = [q, k, v].map(in_groups_of_four);
-        let [q, k, v] = heads.each_ref().map(|x| steps(x));
+        let [q, k, v] = heads.each_ref().map(steps);
         launch.with_parameters(&Parameters { q, k, v, ..parameters }).run(heads, None)
     }
 }

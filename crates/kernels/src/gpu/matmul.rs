@@ -71,7 +71,7 @@ enum After<'a> {
 fn product(a: Tensor<2>, b: Tensor<3>, bias: Tensor<1>, layer: Layer, after: After<'_>) -> Option<Tensor<3>> {
     let adapter = adapter(&a)?;
     let size = Size::of(&a, &b, layer);
-    if size.depth % 4 != 0 || size.columns % 4 != 0 {
+    if !size.depth.is_multiple_of(4) || !size.columns.is_multiple_of(4) {
         return if matches!(after, After::Nothing) { widened(a, b, bias, layer) } else { None };
     }
     let launch = plan(choose(adapter, size, layer, after)?, size, after)?;
