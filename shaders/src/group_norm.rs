@@ -1,7 +1,7 @@
 //! Group normalisation.
 
 use crate::parameters::layout;
-use crate::{Lanes, Program};
+use crate::{Lanes, Program, Threads};
 
 /// The names of the tensors of the first three bindings.
 pub const INPUTS: [&str; 3] = ["x", "weight", "bias"];
@@ -33,21 +33,12 @@ pub struct Stage {
     pub lanes: Lanes,
 }
 
-/// Invocations that share a group of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Threads {
-    /// 256, for graphics cards.
-    Many,
-    /// 16, for adapters that are a CPU.
-    Few,
-}
-
 impl Stage {
     /// All variants.
     pub fn all() -> Vec<Self> {
         let mut stages = Vec::new();
         for lanes in Lanes::ALL {
-            for threads in [Threads::Many, Threads::Few] {
+            for threads in Threads::ALL {
                 stages.extend([false, true].map(|silu| Self { silu, threads, lanes }));
             }
         }

@@ -1,7 +1,7 @@
 //! Layer normalisation.
 
 use crate::parameters::layout;
-use crate::{Lanes, Program};
+use crate::{Lanes, Program, Threads};
 
 /// The names of the tensors of the first three bindings.
 pub const INPUTS: [&str; 3] = ["x", "weight", "bias"];
@@ -27,22 +27,10 @@ pub struct Stage {
     pub lanes: Lanes,
 }
 
-/// Invocations that share a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Threads {
-    /// 64, for graphics cards.
-    Many,
-    /// 8, for adapters that are a CPU.
-    Few,
-}
-
 impl Stage {
     /// All variants.
     pub fn all() -> Vec<Self> {
-        Lanes::ALL
-            .into_iter()
-            .flat_map(|lanes| [Threads::Many, Threads::Few].map(|threads| Self { threads, lanes }))
-            .collect()
+        Lanes::ALL.into_iter().flat_map(|lanes| Threads::ALL.map(|threads| Self { threads, lanes })).collect()
     }
 
     pub(crate) fn program(self) -> Program {

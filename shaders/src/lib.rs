@@ -13,12 +13,14 @@ pub mod matmul;
 mod matrix_units;
 mod parameters;
 mod program;
+mod threads;
 mod tiles;
 
 pub use lanes::Lanes;
 pub use matrix_units::MatrixUnits;
 pub use parameters::{Field, Layout, Steps};
 use program::Program;
+pub use threads::Threads;
 pub use tiles::Tiles;
 
 /// Name and value of a constant.

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
-use pyrograph_shaders::group_norm::{Parameters, Stage, Threads};
-use pyrograph_shaders::{self as shaders, Lanes};
+use pyrograph_shaders::group_norm::{Parameters, Stage};
+use pyrograph_shaders::{self as shaders, Lanes, Threads};
 
 use super::adapter::{Adapter, Form, adapter};
 use super::dispatch::{Tile, narrow};
