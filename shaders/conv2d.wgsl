@@ -22,8 +22,8 @@ var<workgroup> terms: u32;
 @compute @workgroup_size(THREADS_N, THREADS_M, 1)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let channels_in = parameters.channels_in;
-    let size = vec2<i32>(i32(parameters.width), i32(parameters.height)); // width, height
-    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top)); // to the left, above
+    let size = vec2<i32>(i32(parameters.width), i32(parameters.height));
+    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top));
     let line = stored(parameters.width);
     let plane = stored(parameters.height) * line;
     let channels_out = parameters.channels_out;

@@ -13,8 +13,8 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
 ) {
-    let size = vec2<i32>(i32(parameters.width), i32(parameters.height)); // width, height
-    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top)); // to the left, above
+    let size = vec2<i32>(i32(parameters.width), i32(parameters.height));
+    let padding = vec2<i32>(i32(parameters.padding_left), i32(parameters.padding_top));
     let line = stored(parameters.width);
     let plane = stored(parameters.height) * line;
     let channels_out = parameters.channels_out;

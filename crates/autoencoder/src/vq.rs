@@ -15,9 +15,9 @@ use crate::{AutoencoderKlConfig, ConfigError, Decoder, DoesNotFit, Encoder, Exte
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct VqModelConfig {
-    /// Channels of the image that is encoded.
+    /// Channels of the input image.
     pub in_channels: usize,
-    /// Channels of the image that is decoded.
+    /// Channels of the output image.
     pub out_channels: usize,
     /// Channels per block, the highest resolution first; every block but the last halves the size.
     pub block_out_channels: Vec<usize>,
@@ -25,15 +25,15 @@ pub struct VqModelConfig {
     pub layers_per_block: usize,
     /// Activation: `silu`, also called `swish`.
     pub act_fn: String,
-    /// Channels of the latents before they take the width of the codes.
+    /// Channels of the latents before `quant_conv`.
     pub latent_channels: usize,
     /// Groups of the group normalisations.
     pub norm_num_groups: usize,
-    /// Latents are multiplied with this to have unit variance for the diffusion model.
+    /// Factor that gives the latents unit variance for the diffusion model.
     pub scaling_factor: f64,
-    /// Whether the middle blocks attend.
+    /// Whether the middle blocks have attention.
     pub mid_block_add_attention: bool,
-    /// Codes of the codebook.
+    /// Number of codes in the codebook.
     pub num_vq_embeddings: usize,
     /// Width of a code, `latent_channels` if absent.
     pub vq_embed_dim: Option<usize>,

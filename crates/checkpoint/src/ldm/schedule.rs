@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{Note, Weights};
 
-/// What a UNet predicts, as far as a single file shows.
+/// The prediction type of a UNet, as far as a single file shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prediction {
     /// It predicts the velocity instead of the noise.
