@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use burn::store::{FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use pyrograph_clip::{ClipTextConfig, HiddenAct};
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for dtype in [DType::F32, DType::F16] {
         let mut store = SafetensorsStore::from_file(&path)
             .with_key_remapping("^weights.", "")
-            .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(dtype)));
+            .with_from_adapter(FloatCastAdapter::to(dtype));
         let mut model = config.init(&device);
         model.load_from(&mut store)?;
         let output = model.forward(&[vec![0; 77]], 0).last_hidden_state.cast(FloatDType::F32);

@@ -5,7 +5,7 @@ mod distance;
 
 use std::collections::HashMap;
 
-use burn::store::{FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use burn::store::{FloatCastAdapter, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use pyrograph_clip::{ClipTextConfig, ClipTextModel};
 use safetensors::SafeTensors;
@@ -28,7 +28,7 @@ fn cases() -> HashMap<String, Case> {
 fn load(name: &str, case: &Case, dtype: DType) -> ClipTextModel {
     let mut store = SafetensorsStore::from_file(format!("{FOLDER}/clip.safetensors"))
         .with_key_remapping(format!("^{name}/weights/"), "")
-        .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(dtype)));
+        .with_from_adapter(FloatCastAdapter::to(dtype));
     let mut model = ClipTextConfig::from_json(&case.config.to_string()).unwrap().init(&Device::flex());
     let result = model.load_from(&mut store).unwrap();
     assert!(result.missing.is_empty() && result.errors.is_empty(), "{result}");
