@@ -134,6 +134,8 @@ pub(crate) fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
         conv_case([2, 36, 8, 6], 68, 1, 1, [0; 4], device, dtype),
         conv_case([1, 5, 70, 3], 66, 3, 1, [1; 4], device, dtype),
         conv_case([1, 8, 14, 11], 132, 3, 1, [1; 4], device, dtype),
+        conv_case([2, 9, 3, 37], 12, 3, 1, [1; 4], device, dtype),
+        conv_case([1, 8, 7, 39], 3, 3, 2, [0, 0, 1, 1], device, dtype),
         conv_add_case([2, 8, 9, 7], 20, 3, [2, 20, 9, 7], device, dtype),
         conv_add_case([2, 8, 9, 7], 70, 3, [1, 70, 1, 1], device, dtype),
         conv_add_case([2, 8, 6, 6], 12, 1, [2, 12, 1, 1], device, dtype),
@@ -141,6 +143,7 @@ pub(crate) fn shader_cases(device: &Device, dtype: FloatDType) -> Vec<Case> {
         upsample_case([2, 8, 5, 7], [10, 14], device, dtype),
         upsample_case([1, 12, 6, 5], [11, 9], device, dtype),
         upsample_case([1, 8, 6, 5], [13, 9], device, dtype),
+        upsample_case([1, 9, 2, 18], [3, 35], device, dtype),
     ]);
     for (tokens, d_input, d_output) in [(77, 40, 72), (5, 768, 12), (130, 36, 136), (70, 8, 200)] {
         cases.extend(linear_cases([2, tokens, d_input], d_output, device, dtype));
