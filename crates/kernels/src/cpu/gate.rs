@@ -18,15 +18,20 @@ pub(crate) fn gate(x: &Tensor<3>) -> Option<Tensor<3>> {
         return None;
     }
     let mut y = vec![0.0; batch * tokens * width];
-    let blocks = y.par_chunks_mut(TOKENS * width).zip(values.par_chunks(TOKENS * columns));
-    blocks.for_each(|(y, x)| gate_tokens(x, width, y));
+    gate_in_parallel(&values, width, &mut y);
     let y = tensor(y, [batch, tokens, width], x);
     Some(inputs.record(y, || GateGradient { x: values, width }))
 }
 
+/// The same for `x: [tokens, 2 width]` and `y: [tokens, width]`, on all threads.
+pub(super) fn gate_in_parallel(x: &[f32], width: usize, y: &mut [f32]) {
+    let blocks = y.par_chunks_mut(TOKENS * width).zip(x.par_chunks(TOKENS * 2 * width));
+    blocks.for_each(|(y, x)| gate_tokens(x, width, y));
+}
+
 vectorized! {
-    /// The same for some tokens: `x` is `[tokens, 2 width]` and `y` is `[tokens, width]`.
-    pub(super) fn gate_tokens(x: &[f32], width: usize, y: &mut [f32]) {
+    /// The same on the calling thread.
+    fn gate_tokens(x: &[f32], width: usize, y: &mut [f32]) {
         for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)) {
             let (values, gates) = x.split_at(width);
             for ((y, value), gate) in y.iter_mut().zip(values).zip(gates) {

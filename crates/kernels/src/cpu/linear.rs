@@ -1,16 +1,15 @@
 mod gradient;
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use super::autodiff::{Inputs, track};
-use super::gate::gate_tokens;
-use super::gemm::{Matrix, MatrixMut, Previous, gemm};
+use super::gate::gate_in_parallel;
+use super::gemm::{Matrix, MatrixMut, Previous, gemm_on_all_threads};
 use super::scratch::Scratch;
 use super::values::{Values, tensor};
 use crate::Linear;
 
-/// Tokens whose projection, twice the width, is kept until it is gated.
+/// Tokens of each thread whose projection, twice the width, is kept until it is gated.
 const TOKENS: usize = 256;
 
 /// Tokens that the gradient of the bias adds up at a time.
@@ -21,14 +20,10 @@ pub(crate) fn linear<const D: usize>(x: &Tensor<D>, layer: &Linear) -> Option<Te
     let bias = layer.bias.as_ref().and_then(|bias| track(&bias.val()));
     let inputs = Inputs::new([track(x), track(&layer.weight.val()), bias])?;
     let operands = Operands::new(x, layer)?;
-    let Operands { d_input, d_output, .. } = operands;
     let mut shape = x.dims();
-    shape[D - 1] = d_output;
+    shape[D - 1] = operands.d_output;
     let mut y = vec![0.0; shape.iter().product()];
-    let tokens = (y.len() / d_output).div_ceil(rayon::current_num_threads());
-    y.par_chunks_mut(tokens * d_output).zip(operands.x.par_chunks(tokens * d_input)).for_each(|(y, x)| {
-        operands.project(x, y);
-    });
+    operands.project(&operands.x, &mut y);
     Some(inputs.record(tensor(y, shape, x), || gradient::LinearGradient(operands)))
 }
 
@@ -41,11 +36,11 @@ pub(crate) fn geglu(x: &Tensor<3>, proj: &Linear) -> Option<Tensor<3>> {
     let operands = Operands::new(x, proj)?;
     let ([batch, tokens, d_input], width) = (x.dims(), operands.d_output / 2);
     let mut y = vec![0.0; batch * tokens * width];
-    let block = (batch * tokens).div_ceil(rayon::current_num_threads()).min(TOKENS);
-    y.par_chunks_mut(block * width).zip(operands.x.par_chunks(block * d_input)).for_each(|(y, x)| {
+    let block = TOKENS * rayon::current_num_threads();
+    y.chunks_mut(block * width).zip(operands.x.chunks(block * d_input)).for_each(|(y, x)| {
         let mut projected = Scratch::new(2 * y.len()); // [tokens, 2 width]
         operands.project(x, &mut projected);
-        gate_tokens(&projected, width, y);
+        gate_in_parallel(&projected, width, y);
     });
     Some(tensor(y, [batch, tokens, width], x))
 }
@@ -77,7 +72,7 @@ impl Operands {
         Some(Self { x: Values::contiguous(x)?, weight, strides, bias, d_input, d_output })
     }
 
-    /// `y = x W^T + b` on the calling thread.
+    /// `y = x W^T + b` of some tokens, on all threads.
     fn project(&self, x: &[f32], y: &mut [f32]) {
         let Self { d_input, d_output, .. } = *self;
         let tokens = y.len() / d_output;
@@ -91,6 +86,6 @@ impl Operands {
         let x = Matrix::new(x, [tokens, d_input], [d_input, 1]);
         let [row, column] = self.strides;
         let weight = Matrix::new(&self.weight, [d_input, d_output], [column, row]);
-        gemm(MatrixMut::new(y, [tokens, d_output], d_output), x, weight, previous);
+        gemm_on_all_threads(MatrixMut::new(y, [tokens, d_output], d_output), x, weight, previous);
     }
 }

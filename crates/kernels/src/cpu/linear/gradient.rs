@@ -2,7 +2,7 @@ use rayon::prelude::*;
 
 use super::{GROUP, Operands};
 use crate::cpu::autodiff::Gradient;
-use crate::cpu::gemm::{Matrix, MatrixMut, Previous, gemm};
+use crate::cpu::gemm::{Matrix, MatrixMut, Previous, gemm_on_all_threads};
 use crate::cpu::values::Values;
 
 /// The gradient of `y = x W^T + b` with respect to `x`, `W` and `b`.
@@ -21,36 +21,31 @@ impl Gradient<3> for LinearGradient {
 }
 
 impl LinearGradient {
-    /// `output W`, `[tokens, d_input]`; each thread its share of the tokens.
+    /// `output W`, `[tokens, d_input]`.
     fn input_gradient(&self, output: &[f32]) -> Vec<f32> {
         let Operands { d_input, d_output, strides, .. } = self.0;
         let tokens = output.len() / d_output;
-        let share = tokens.div_ceil(rayon::current_num_threads());
+        let output = Matrix::new(output, [tokens, d_output], [d_output, 1]);
         let weight = Matrix::new(&self.0.weight, [d_output, d_input], strides);
-        let mut gradient = vec![0.0; tokens * d_input];
-        let shares = gradient.par_chunks_mut(share * d_input).zip(output.par_chunks(share * d_output));
-        shares.for_each(|(gradient, output)| {
-            let tokens = output.len() / d_output;
-            let output = Matrix::new(output, [tokens, d_output], [d_output, 1]);
-            gemm(MatrixMut::new(gradient, [tokens, d_input], d_input), output, weight, Previous::Replace);
-        });
-        gradient
+        product(output, weight, [tokens, d_input])
     }
 
-    /// `output^T x`, `[d_output, d_input]`; each thread its share of the rows.
+    /// `output^T x`, `[d_output, d_input]`.
     fn weight_gradient(&self, output: &[f32]) -> Vec<f32> {
         let Operands { d_input, d_output, .. } = self.0;
         let tokens = output.len() / d_output;
-        let share = d_output.div_ceil(rayon::current_num_threads());
+        let output = Matrix::new(output, [d_output, tokens], [1, d_output]);
         let x = Matrix::new(&self.0.x, [tokens, d_input], [d_input, 1]);
-        let mut gradient = vec![0.0; d_output * d_input];
-        gradient.par_chunks_mut(share * d_input).enumerate().for_each(|(i, gradient)| {
-            let rows = gradient.len() / d_input;
-            let output = Matrix::new(&output[i * share..], [rows, tokens], [1, d_output]);
-            gemm(MatrixMut::new(gradient, [rows, d_input], d_input), output, x, Previous::Replace);
-        });
-        gradient
+        product(output, x, [d_output, d_input])
     }
+}
+
+/// `lhs rhs`, of this size.
+fn product(lhs: Matrix, rhs: Matrix, size: [usize; 2]) -> Vec<f32> {
+    let [rows, columns] = size;
+    let mut result = vec![0.0; rows * columns];
+    gemm_on_all_threads(MatrixMut::new(&mut result, size, columns), lhs, rhs, Previous::Replace);
+    result
 }
 
 /// The sum of every column of `output`, `[tokens, d_output]`: of groups of tokens first, so that long sums stay exact.
