@@ -29,7 +29,7 @@ pub struct AutoencoderKlConfig {
     pub use_quant_conv: bool,
     /// Whether a 1x1 convolution precedes the decoder.
     pub use_post_quant_conv: bool,
-    /// Whether the middle blocks have attention.
+    /// Whether the middle blocks of encoder and decoder have a self-attention layer.
     pub mid_block_add_attention: bool,
 }
 

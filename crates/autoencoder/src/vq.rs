@@ -31,7 +31,7 @@ pub struct VqModelConfig {
     pub norm_num_groups: usize,
     /// Factor that gives the latents unit variance for the diffusion model.
     pub scaling_factor: f64,
-    /// Whether the middle blocks have attention.
+    /// Whether the middle blocks of encoder and decoder have a self-attention layer.
     pub mid_block_add_attention: bool,
     /// Number of codes in the codebook.
     pub num_vq_embeddings: usize,

@@ -46,7 +46,7 @@ pub(super) struct MatrixMut<'a> {
     values: PhantomData<&'a mut [f32]>,
 }
 
-// Safe because it is an exclusive borrow of its values.
+// Safe because it is an exclusive borrow of its values, and the parts of a matrix have none in common.
 #[expect(unsafe_code, reason = "parts of a matrix are written by several threads")]
 unsafe impl Send for MatrixMut<'_> {}
 
