@@ -4,11 +4,13 @@
 mod skip;
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use pyrograph::{Device, Error, Limits, Request, StableDiffusion};
 
-fn device() -> Option<Device> {
-    match pyrograph::device_within("wgpu", Limits::WebGpuDefault) {
+/// Each test needs limits of its own, because devices of the same limits are shared.
+fn device(limits: Limits) -> Option<Device> {
+    match pyrograph::device_within("wgpu", limits) {
         Ok(device) => Some(device),
         Err(error) => {
             skip::no_adapter(error);
@@ -23,7 +25,7 @@ fn tiny() -> PathBuf {
 
 #[test]
 fn a_lost_device_is_an_error_and_can_be_opened_again() {
-    let Some(lost) = device() else { return };
+    let Some(lost) = device(Limits::WebGpuDefault) else { return };
     let load = |device: &Device| StableDiffusion::from_path(tiny(), device).expect("a model");
     let request = Request::text("a lighthouse").with_steps(3).with_seed(1).with_size(16, 16);
     let model = load(&lost);
@@ -32,13 +34,28 @@ fn a_lost_device_is_an_error_and_can_be_opened_again() {
     let mut denoising = model.denoise(&request).expect("a sound request");
     denoising.next().expect("a step").expect("the device works");
     lost.destroy();
+    assert!(lost.is_lost());
     let error = denoising.next().expect("another step").expect_err("the device is gone");
     assert!(matches!(error, Error::DeviceLost { stage: "denoising", .. }), "{error:?}");
-    assert!(lost.is_lost());
     let error = model.generate(&request).expect_err("nothing can be made on it");
     assert!(matches!(error, Error::DeviceLost { .. }), "{error:?}");
 
-    let opened = device().expect("the adapter is still there");
+    let opened = device(Limits::WebGpuDefault).expect("the adapter is still there");
     assert!(!opened.is_lost());
     assert_eq!(load(&opened).generate(&request).expect("an image")[0].image, expected);
+}
+
+#[test]
+fn a_device_lost_by_another_thread_is_the_same_error() {
+    for _ in 0..5 {
+        let Some(lost) = device(Limits::Adapter) else { return };
+        let model = StableDiffusion::from_path(tiny(), &lost).expect("a model");
+        let request = Request::text("a lighthouse").with_steps(500).with_size(16, 16);
+        let mut denoising = model.denoise(&request).expect("a sound request");
+        denoising.next().expect("a step").expect("the device works");
+        let rest = thread::spawn(move || denoising.find_map(Result::err));
+        lost.destroy();
+        let error = rest.join().expect("no panic").expect("the device was lost long before the last step");
+        assert!(matches!(error, Error::DeviceLost { stage: "denoising", .. }), "{error:?}");
+    }
 }

@@ -6,7 +6,7 @@ use async_lock::Mutex;
 use burn::tensor::DType;
 use burn::tensor::wgpu::wgpu;
 
-use crate::readback::lost;
+use crate::readback::{lost, probably_lost};
 use crate::{Adapter, Error, adapters_async};
 
 /// A device that models can be loaded to. Cheap to clone.
@@ -102,6 +102,7 @@ impl Device {
     pub fn supports_f16(&self) -> bool {
         self.tensors.supports_dtype(DType::F16)
     }
+
     /// Whether the device was lost: the driver was reset, the card was removed, or [`destroy`](Self::destroy) was
     /// called. Its tensors are lost then. Open the device again and load the model again.
     ///
@@ -110,10 +111,13 @@ impl Device {
         self.wgpu.is_some() && lost(&self.tensors).is_some()
     }
 
-    /// Frees the adapter's memory at once. All tensors on the device are lost. It has no effect on the CPU.
+    /// Frees the adapter's memory. All tensors on the device are lost. It has no effect on the CPU.
+    ///
+    /// Waits until the device is lost; in browsers it does not wait.
     pub fn destroy(&self) {
         if let Some(device) = &self.wgpu {
             device.destroy();
+            probably_lost(&self.tensors);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use burn::backend::ExecutionError;
 use burn::tensor::{DType, Device, Tensor};
@@ -37,10 +38,24 @@ pub(crate) fn guarded<T>(stage: &'static str, work: impl FnOnce() -> T) -> Resul
 
 /// The reason why a read failed. The error of the read itself is only text; a lost device gives a better reason.
 fn failed(stage: &'static str, device: &Device, error: &dyn Display) -> Error {
-    match lost(device) {
+    match probably_lost(device) {
         Some(reason) => Error::DeviceLost { stage, reason },
         None => Error::Execution { stage, problem: error.to_string() },
     }
+}
+
+/// The reason why the device was lost, where an error or a call of `destroy` makes a loss probable.
+///
+/// Waits up to a second for the news: wgpu lets waiting reads fail and waiting threads go on before it reports the
+/// loss, and its thread may be interrupted in between.
+pub(crate) fn probably_lost(device: &Device) -> Option<String> {
+    let waits = if cfg!(target_family = "wasm") { 0 } else { 1000 };
+    lost(device).or_else(|| {
+        (0..waits).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            lost(device)
+        })
+    })
 }
 
 /// The reason why the device was lost, if it was. Waits for the device; in browsers, where no thread may wait, it is
