@@ -8,7 +8,9 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use image::RgbImage;
 use pyrograph::{Clip, Device, GeneratedImage, LoadOptions, Location, Output, Request, StableDiffusion};
-use pyrograph_train::{Dataset, SceneJudge, bits_per_dimension, reconstruction, tile};
+use pyrograph_scenes::{Labels, SceneJudge, Scores};
+use pyrograph_train::{Dataset, bits_per_dimension, reconstruction, tile};
+use serde_json::Value;
 
 use crate::outputs::open_images;
 use crate::progress;
@@ -78,22 +80,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let drawings = arguments.drawings.as_deref().context("--drawings is needed to judge the images")?;
-    let examiner = Examiner::new(arguments, &folder, drawings, &vae, &device)?;
+    let evaluation = Evaluation::new(arguments, &folder, drawings, &vae, &device)?;
     let seen = arguments.seen.as_deref().map(|seen| open(seen, &vae)).transpose()?;
     for ((name, data), grid) in [("held out", Some(&data)), ("seen", seen.as_ref())].into_iter().zip(grids) {
         let Some(data) = data else { continue };
-        let real = examiner.examine(data, |number| Ok(data.image(number)?))?;
+        let real = evaluation.scores(data, |number| Ok(data.image(number)?))?;
         let mut shown = Vec::new();
-        let painted = examiner.examine(data, |number| {
-            let image = examiner.paint(data.caption(number), number)?;
+        let generated = evaluation.scores(data, |number| {
+            let image = evaluation.generate(data.caption(number), number)?;
             if shown.len() < SHOWN {
                 shown.push(image.clone());
             }
             Ok(image)
         })?;
-        writeln!(out, "{name}, {} images (in brackets: the same for the images of the data)", painted.count)?;
-        for ((what, painted), (_, real)) in painted.shares().into_iter().zip(real.shares()) {
-            writeln!(out, "  {what:<34} {painted:5.1} %  ({real:.1} %)")?;
+        writeln!(out, "{name}, {} images (in brackets: the same for the images of the data)", generated.images())?;
+        for ((property, generated), (_, real)) in generated.shares().zip(real.shares()) {
+            writeln!(out, "  {property:<34} {:5.1} %  ({:.1} %)", generated.percent(), real.percent())?;
         }
         if let Some(grid) = grid {
             let image = tile(&shown, COLUMNS);
@@ -135,8 +137,17 @@ fn open(folder: &Path, component: &Location) -> anyhow::Result<Dataset> {
     Ok(Dataset::open_unchecked(folder, size as u32)?)
 }
 
+/// The labels of an image; the number of objects is 1 by default.
+fn labels(data: &Dataset, number: usize) -> anyhow::Result<Labels<'_>> {
+    Ok(Labels {
+        object: data.text_label(number, "object")?,
+        background: data.text_label(number, "background")?,
+        count: data.label(number, "count").and_then(Value::as_u64).unwrap_or(1) as usize,
+    })
+}
+
 /// The models that generate and judge images.
-struct Examiner<'a> {
+struct Evaluation<'a> {
     arguments: &'a Arguments,
     pipeline: StableDiffusion,
     judge: SceneJudge,
@@ -144,7 +155,7 @@ struct Examiner<'a> {
     clip: Option<Clip>,
 }
 
-impl<'a> Examiner<'a> {
+impl<'a> Evaluation<'a> {
     fn new(
         arguments: &'a Arguments,
         folder: &Location,
@@ -153,25 +164,29 @@ impl<'a> Examiner<'a> {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let drawings = open(drawings, vae)?;
+        let mut judge = SceneJudge::default();
+        for number in 0..drawings.len() {
+            judge.add_drawing(&drawings.image(number)?, labels(&drawings, number)?);
+        }
         let own = folder.join("clip");
         let clip = arguments.clip.as_deref().map(Location::from).or(own.is_dir().then_some(own));
         Ok(Self {
             arguments,
             pipeline: load(folder.clone(), device, LoadOptions::default())?,
-            judge: SceneJudge::new(&drawings)?,
+            judge,
             clip: clip.map(|clip| Clip::open(clip, device)).transpose()?,
             drawings,
         })
     }
 
-    fn paint(&self, caption: &str, seed: usize) -> anyhow::Result<RgbImage> {
+    fn generate(&self, caption: &str, seed: usize) -> anyhow::Result<RgbImage> {
         let request = Request::text(caption).with_guidance_scale(self.arguments.guidance_scale);
         let request = request.with_steps(self.arguments.steps).with_seed(seed as u64);
         Ok(self.pipeline.generate(&request)?[0].image.clone())
     }
 
     /// Judges images of the requested number of captions, evenly spaced over the data.
-    fn examine(
+    fn scores(
         &self,
         data: &Dataset,
         mut image: impl FnMut(usize) -> anyhow::Result<RgbImage>,
@@ -182,15 +197,12 @@ impl<'a> Examiner<'a> {
         for index in 0..count {
             let number = index * data.len() / count;
             let image = image(number)?;
-            let verdict = self.judge.judge(&image, data, number)?;
-            scores.count += 1;
-            scores.background.add(verdict.background);
-            scores.number.add(verdict.count);
-            if let Some(object) = verdict.object {
-                scores.object.add(object);
-                if let Some(right) = self.by_clip(&image, data, number)? {
-                    scores.clip.add(right);
-                }
+            let labels = labels(data, number)?;
+            scores.add(self.judge.judge(&image, labels));
+            if labels.count == 1
+                && let Some(right) = self.by_clip(&image, data, number)?
+            {
+                scores.add_clip(right);
             }
             bar.inc(1);
         }
@@ -210,45 +222,5 @@ impl<'a> Examiner<'a> {
         let best = probabilities.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index);
         let found = best.and_then(|best| self.drawings.label(candidates[best], "object"));
         Ok(Some(found.is_some() && found == data.label(number, "object")))
-    }
-}
-
-/// How often each property was right.
-#[derive(Default)]
-struct Scores {
-    count: usize,
-    background: Share,
-    object: Share,
-    clip: Share,
-    number: Share,
-}
-
-impl Scores {
-    /// The measured shares in percent.
-    fn shares(&self) -> Vec<(&'static str, f64)> {
-        let all = [
-            ("background", self.background),
-            ("object, by the nearest drawing", self.object),
-            ("object, by CLIP", self.clip),
-            ("number of objects", self.number),
-        ];
-        all.into_iter().filter(|(_, share)| share.of > 0).map(|(name, share)| (name, share.percent())).collect()
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Share {
-    right: usize,
-    of: usize,
-}
-
-impl Share {
-    fn add(&mut self, right: bool) {
-        self.right += usize::from(right);
-        self.of += 1;
-    }
-
-    fn percent(self) -> f64 {
-        100.0 * self.right as f64 / self.of as f64
     }
 }

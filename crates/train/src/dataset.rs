@@ -52,7 +52,7 @@ impl Dataset {
     /// The same; `progress` is called with the number of images that have been decoded and of all images.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_with(folder: &Path, size: u32, progress: impl Fn(usize, usize) + Sync) -> Result<Self, TrainError> {
         let dataset = Self::open_unchecked(folder, size)?;
         let (done, total) = (AtomicUsize::new(0), dataset.len());
@@ -101,7 +101,7 @@ impl Dataset {
     /// `seed` alone, so that a run can be resumed anywhere.
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     pub fn batch(&self, index: usize, batch: usize, seed: u64, device: &Device) -> Result<Batch, TrainError> {
         let mut pixels = Vec::new();
         let mut captions = Vec::with_capacity(batch);
@@ -128,7 +128,7 @@ impl Dataset {
     /// `[images, 3, size, size]` in -1 ..= 1
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     pub fn images(&self, numbers: &[usize], mirrored: bool, device: &Device) -> Result<Tensor<4>, TrainError> {
         let mut pixels = Vec::new();
         for &number in numbers {
@@ -194,8 +194,11 @@ impl Dataset {
         self.lines[index].labels.get(key)
     }
 
-    /// The same for a label that must be there and be a text.
-    pub(crate) fn text_label(&self, index: usize, key: &str) -> Result<&str, TrainError> {
+    /// The same for a label that must be a text.
+    ///
+    /// # Errors
+    /// Returns an error if the label is absent or no text.
+    pub fn text_label(&self, index: usize, key: &str) -> Result<&str, TrainError> {
         let absent = || TrainError::file(&self.lines[index].file)(Cause::NoLabel { key: key.to_owned() });
         self.label(index, key).and_then(Value::as_str).ok_or_else(absent)
     }
@@ -203,7 +206,7 @@ impl Dataset {
     /// Image number `index`, scaled and its middle cropped.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Returns an error if it cannot be read.
     pub fn image(&self, index: usize) -> Result<RgbImage, TrainError> {
         self.read(index, CENTER, false)
     }

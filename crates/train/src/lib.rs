@@ -49,9 +49,7 @@ pub use denoising::{Weighting, denoising_loss};
 pub use discriminator::PatchDiscriminator;
 pub use ema::Ema;
 pub use error::{BadImage, Cause, ListError, TrainError};
-pub use evaluation::{
-    SceneJudge, Verdict, bits_per_dimension, peak_signal_to_noise, reconstruction, structural_similarity,
-};
+pub use evaluation::{bits_per_dimension, peak_signal_to_noise, reconstruction, structural_similarity};
 pub use gradient_clipping::clip_gradients;
 pub use image_grid::tile;
 pub use reconstruction::{AutoencoderLoss, edge_loss, kl_divergence};

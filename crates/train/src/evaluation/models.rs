@@ -24,7 +24,7 @@ fn some(count: usize) -> Result<usize, TrainError> {
 /// [`peak_signal_to_noise`] in decibels, and the mean [`structural_similarity`].
 ///
 /// # Errors
-/// When the folder holds no `AutoencoderKL`, or an image cannot be read.
+/// Returns an error if the folder holds no `AutoencoderKL`, or an image cannot be read.
 pub fn reconstruction(
     folder: &Location,
     data: &Dataset,
@@ -53,10 +53,10 @@ pub fn reconstruction(
 /// layout of diffusers (Ho et al., <https://arxiv.org/abs/2006.11239>, equation 5).
 ///
 /// # Errors
-/// When the folder holds no such model, or an image cannot be read.
+/// Returns an error if the folder holds no such model, or an image cannot be read.
 pub fn bits_per_dimension(folder: &Location, data: &Dataset, count: usize, device: &Device) -> Result<f64, TrainError> {
     let component = Component::open(folder.join("unet")).map_err(TrainError::checkpoint(folder.path()))?;
-    let config = read_config("unet/config.json", "UNet2DConditionModel", &component.config);
+    let config = read_config("unet/config.json", "UNet2DModel", &component.config);
     let (config, _): (UNet2dConditionConfig, _) = config.map_err(TrainError::checkpoint(folder.path()))?;
     let mut model: UNet2dConditionModel =
         config.init(device.tensors()).map_err(TrainError::checkpoint(folder.path()))?;

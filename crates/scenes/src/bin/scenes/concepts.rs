@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-const TABLE: &str = include_str!("../concepts.csv");
+const TABLE: &str = include_str!("../../../concepts.csv");
 const HEADER: &str = "name,plural,code,category,mirror";
 
 /// An object that all three styles have a drawing of.
