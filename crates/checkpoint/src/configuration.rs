@@ -13,8 +13,8 @@ use crate::{CheckpointError, Note};
 /// diffusers' `ConfigMixin.extract_init_dict`.
 ///
 /// # Errors
-/// When a key of `T` has a value of the wrong type, or when another known key has a value that asks for something that
-/// is not implemented.
+/// Returns an error if a key of `T` has a value of the wrong type, or when another known key has a value that asks for
+/// something that is not implemented.
 pub fn read_config<T: DeserializeOwned>(
     file: &str,
     class: &str,
@@ -25,7 +25,8 @@ pub fn read_config<T: DeserializeOwned>(
     let mut note_unread = |path: serde_ignored::Path<'_>| unread.push(path.to_string());
     let read = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(&config, &mut note_unread));
     let read = read.map_err(|error| CheckpointError::format(file, error))?;
-    let notes = unread.into_iter().map(|key| judge(file, class, &key, &config[key.as_str()]));
+    let value = |path: &str| path.split('.').fold(&config, |value, key| &value[key]);
+    let notes = unread.into_iter().map(|path| judge(file, class, &path, value(&path)));
     let notes: Result<Vec<_>, _> = notes.collect();
     Ok((read, notes?.into_iter().flatten().collect()))
 }
@@ -34,7 +35,7 @@ pub fn read_config<T: DeserializeOwned>(
 /// other schedulers are left out: they take effect only when another class is chosen.
 ///
 /// # Errors
-/// When a key that the class knows has a value that asks for something that is not implemented.
+/// Returns an error if a key that the class knows has a value that asks for something that is not implemented.
 pub fn scheduler_config(file: &str, class: &str, config: &Value) -> Result<(Value, Vec<Note>), CheckpointError> {
     let (mut known, mut notes) = (Map::new(), Vec::new());
     for (key, value) in without_defaults(config).as_object().into_iter().flatten() {
@@ -57,17 +58,18 @@ fn without_defaults(config: &Value) -> Value {
     config
 }
 
-/// The note for a key, if the user should know about it.
-fn judge(file: &str, class: &str, key: &str, value: &Value) -> Result<Option<Note>, CheckpointError> {
+/// The note for a key, if the user should know about it. Keys of tables in tables have dots.
+fn judge(file: &str, class: &str, path: &str, value: &Value) -> Result<Option<Note>, CheckpointError> {
+    let key = path.rsplit('.').next().unwrap_or(path);
     if value.is_null() || key.starts_with('_') {
         return Ok(None);
     }
     match known_keys(class).find(|(known, _)| *known == key) {
-        None => Ok(Some(Note::ignored_key(file, key, value))),
+        None => Ok(Some(Note::ignored_key(file, path, value))),
         Some((_, Effect::NoneIf(neutral))) if !neutral.iter().any(|neutral| is(value, neutral)) => {
             Err(CheckpointError::Setting {
                 file: file.to_owned(),
-                key: key.to_owned(),
+                key: path.to_owned(),
                 value: value.to_string(),
                 supported: neutral.join(" or "),
             })

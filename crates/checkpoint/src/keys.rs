@@ -45,9 +45,11 @@ const SCHEDULERS: [&str; 13] = [
 fn groups(class: &str) -> &'static [Keys] {
     match class {
         "UNet2DConditionModel" => &[UNET],
+        "UNet2DModel" => &[UNET, UNET_WITHOUT_TEXT],
         "AutoencoderKL" => &[AUTOENCODER_KL],
+        "VQModel" => &[AUTOENCODER_KL, VQ],
         "AutoencoderTiny" => &[AUTOENCODER_TINY],
-        "CLIPTextModel" | "CLIPTextModelWithProjection" => &[TRANSFORMERS],
+        "CLIPTextModel" | "CLIPTextModelWithProjection" | "CLIPModel" => &[TRANSFORMERS],
         "CLIPTokenizer" => &[TOKENIZER],
         "DDPMScheduler" => &[SCHEDULE, CLIP, THRESHOLD, ZERO_SNR, &[("variance_type", Read)]],
         "DDIMScheduler" => &[SCHEDULE, CLIP, THRESHOLD, ZERO_SNR, LAST_ALPHA],
@@ -105,6 +107,15 @@ const UNET: Keys = &[
     ("timestep_post_act", NULL),
 ];
 
+/// The keys that a UNet without text has beside those above.
+const UNET_WITHOUT_TEXT: Keys = &[
+    ("add_attention", None),
+    ("attn_norm_num_groups", NULL),
+    ("downsample_type", NoneIf(&["\"conv\""])),
+    ("num_train_timesteps", None),
+    ("upsample_type", NoneIf(&["\"conv\""])),
+];
+
 const AUTOENCODER_KL: Keys = &[
     ("down_block_types", NoneIf(&["\"DownEncoderBlock2D\""])),
     // The autoencoder always runs in float32.
@@ -112,6 +123,8 @@ const AUTOENCODER_KL: Keys = &[
     ("sample_size", None),
     ("up_block_types", NoneIf(&["\"UpDecoderBlock2D\""])),
 ];
+
+const VQ: Keys = &[("lookup_from_codebook", OFF), ("norm_type", NoneIf(&["\"group\""]))];
 
 const AUTOENCODER_TINY: Keys = &[
     ("block_out_channels", None),

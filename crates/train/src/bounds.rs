@@ -48,6 +48,11 @@ pub(crate) fn required<T>(key: &'static str, value: Option<T>, expected: &str) -
     value.ok_or_else(absent)
 }
 
+/// Refuses a table or key that would have no effect, because `source` decides the same.
+pub(crate) fn without_effect(key: &'static str, is_set: bool, source: &str) -> Result<(), TrainError> {
+    unless(!is_set, key, "set", format!("nothing beside {source}, which decides it,"))
+}
+
 pub(crate) fn not_negative(key: &'static str, value: f64) -> Result<(), TrainError> {
     within(key, value, NOT_NEGATIVE, "a number from 0 on")
 }

@@ -2,7 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::store::RecordError;
-use pyrograph_checkpoint::{CheckpointError, OutputError};
+use pyrograph_checkpoint::{CheckpointError, Note, OutputError};
 use pyrograph_scheduler::SchedulerError;
 use pyrograph_unet::ConfigError;
 use serde_json::Value;
@@ -162,6 +162,12 @@ pub enum Cause {
     UnknownTensor {
         /// The tensor's name.
         tensor: String,
+    },
+    /// A table of a recipe has a key that the network's class does not know.
+    #[error("{note}; correct or remove it")]
+    UnknownKey {
+        /// The key and its value.
+        note: Note,
     },
     /// A folder has no list of images.
     #[error("has neither {}", lists.join(" nor "))]

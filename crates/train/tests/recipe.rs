@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use pyrograph_train::{
     AutoencoderTask, AutoencoderTaskConfig, ClipTask, DdpmTask, LatentTask, LatentTaskConfig, Recipe, Run, Task,
     TrainError, VqTask, VqTaskConfig, read_table,
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use toml::Table;
 
 use support::images;
-use support::recipes::{AUTOENCODER, DDPM, LATENT, VQ, table};
+use support::recipes::{AUTOENCODER, CLIP, DDPM, LATENT, VQ, table};
 
 /// The key that a recipe is refused for.
 fn refused<T: Task>(table: Table) -> &'static str {
@@ -57,6 +59,53 @@ fn keys_that_cannot_be_are_named() {
         let error = Recipe::<VqTaskConfig>::new(table(text, folder.path())).expect_err("it is wrong");
         assert!(matches!(error, TrainError::Table { .. }) && error.to_string().contains(key), "{error}");
     }
+}
+
+/// A typing error in a network's table would otherwise train another network without a word.
+#[test]
+fn unknown_keys_of_networks_are_named() {
+    fn error<T: Task>(text: &str, folder: &Path) -> String {
+        Recipe::<T::Config>::new(table(text, folder)).err().expect("a key is unknown").to_string()
+    }
+    let folder = images();
+    let folder = folder.path();
+    let typing_error = |text: &str, header: &str| text.replace(header, &format!("{header}\nlayers_per_blok = 3"));
+    for error in [
+        error::<AutoencoderTask>(&typing_error(AUTOENCODER, "[model]"), folder),
+        error::<VqTask>(&typing_error(VQ, "[model]"), folder),
+        error::<DdpmTask>(&typing_error(DDPM, "[unet]"), folder),
+        error::<LatentTask>(&typing_error(LATENT, "[unet]"), folder),
+        error::<LatentTask>(&typing_error(LATENT, "[text_encoder]"), folder),
+        error::<LatentTask>(&typing_error(LATENT, "[scheduler]"), folder),
+        error::<ClipTask>(&typing_error(CLIP, "[model]"), folder),
+        error::<ClipTask>(&typing_error(CLIP, "[model.vision_config]"), folder),
+    ] {
+        assert!(error.contains("layers_per_blok` = 3 is unknown"), "{error}");
+    }
+    // The keys that diffusers writes are known, although not all of them are read.
+    let pasted = LATENT.replace("[unet]", "[unet]\n_class_name = \"UNet2DConditionModel\"\ndropout = 0.0");
+    Recipe::<LatentTaskConfig>::new(table(&pasted, folder)).expect("known keys");
+}
+
+/// What the checkpoint of `[start]` decides cannot be set beside it.
+#[test]
+fn tables_beside_a_checkpoint_are_refused() {
+    let folder = images();
+    let beside = |text: &str, start: &str| {
+        let mut table = table(text, folder.path());
+        table.insert("start".to_owned(), start.parse::<Table>().expect("TOML").into());
+        table
+    };
+    let checkpoint = "checkpoint = \"model\"";
+    assert_eq!(refused::<AutoencoderTask>(beside(AUTOENCODER, checkpoint)), "model");
+    assert_eq!(refused::<ClipTask>(beside(CLIP, checkpoint)), "model");
+    let words = "checkpoint = \"model\"\nvocabulary_of_captions = true";
+    assert_eq!(refused::<ClipTask>(beside("", words)), "start.vocabulary_of_captions");
+    assert_eq!(refused::<LatentTask>(beside(LATENT, checkpoint)), "unet");
+    assert_eq!(refused::<LatentTask>(beside("[scheduler]", checkpoint)), "scheduler");
+    assert_eq!(refused::<LatentTask>(beside("[text_encoder]", checkpoint)), "text_encoder");
+    assert_eq!(refused::<LatentTask>(beside("", words)), "start.vocabulary_of_captions");
+    assert_eq!(refused::<LatentTask>(beside("[text_encoder]", "text_encoder = \"clip\"")), "text_encoder");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::diffusers::{with_block_types, write_model};
 use super::{AdversarialConfig, ConfigFile, Setup, Task};
-use crate::bounds::{multiple, required};
+use crate::bounds::{multiple, required, without_effect};
 use crate::image_grid::above;
 use crate::{AutoencoderLoss, Bounds, PatchDiscriminator, TrainError, Trainer};
 
@@ -150,6 +150,7 @@ fn open_network(
         file.config.init(&setup.autodiff()).map_err(TrainError::table("model"))
     };
     if let Some(folder) = &config.start.checkpoint {
+        without_effect("model", config.model.is_some(), "start.checkpoint")?;
         let Component { config, weights, .. } =
             Component::open(folder.as_path()).map_err(TrainError::table("start"))?;
         let file = ConfigFile::read(config).map_err(TrainError::table("model"))?;

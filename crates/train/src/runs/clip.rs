@@ -15,7 +15,7 @@ use serde_json::json;
 use super::captions::CaptionTokenizer;
 use super::diffusers::write_json;
 use super::{ConfigFile, Setup, Task};
-use crate::bounds::{required, unless};
+use crate::bounds::{required, unless, without_effect};
 use crate::image_grid::grid;
 use crate::{Batch, Bounds, TrainError, Trainer, contrastive_loss};
 
@@ -141,6 +141,8 @@ impl Parts {
     fn open(config: ClipTaskConfig, setup: &Setup) -> Result<Self, TrainError> {
         let ClipTaskConfig { start, model } = config;
         if let Some(folder) = &start.checkpoint {
+            without_effect("model", model.is_some(), "start.checkpoint")?;
+            without_effect("start.vocabulary_of_captions", start.vocabulary_of_captions, "start.checkpoint")?;
             let ClipCheckpoint { model, tokenizer, .. } =
                 ClipCheckpoint::open(folder.as_path()).map_err(TrainError::table("start"))?;
             let file: ConfigFile<ClipConfig> = ConfigFile::read(model.config).map_err(TrainError::table("model"))?;

@@ -1,7 +1,7 @@
 //! Configurations of networks and noise schedules as they stand in files.
 
 use pyrograph_autoencoder::{AutoencoderKlConfig, VqModelConfig};
-use pyrograph_checkpoint::read_config;
+use pyrograph_checkpoint::{Note, read_config, scheduler_config};
 use pyrograph_clip::{ClipConfig, ClipTextConfig};
 use pyrograph_scheduler::SchedulerConfig;
 use pyrograph_unet::UNet2dConditionConfig;
@@ -13,11 +13,12 @@ use crate::Cause;
 
 /// A type for the configuration of a class of diffusers or transformers.
 pub trait FileConfig: Serialize + Sized {
-    /// Reads `config.json`, or `scheduler_config.json`, as the class does.
+    /// Reads `config.json`, or `scheduler_config.json`, as the class does, with a note for each key that it does not
+    /// know.
     ///
     /// # Errors
-    /// When a value is of the wrong type, or asks for something that does not exist.
-    fn read(file: &Value) -> Result<Self, Cause>;
+    /// Returns an error if a value is of the wrong type, or asks for something that does not exist.
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause>;
 }
 
 /// A configuration, and the file that it was read from with the keys for which the type has no field. Those are written back.
@@ -29,19 +30,32 @@ pub struct ConfigFile<C> {
 }
 
 impl<C: FileConfig> ConfigFile<C> {
-    /// Reads a configuration.
+    /// Reads the configuration of a checkpoint, which may have keys of other programs.
     ///
     /// # Errors
-    /// As [`FileConfig::read`].
+    /// The errors of [`FileConfig::read`].
     pub fn read(file: Value) -> Result<Self, Cause> {
-        let config = C::read(&file)?;
+        let (config, _notes) = C::read(&file)?;
+        Ok(Self::new(config, file))
+    }
+
+    /// Reads a table of a recipe, in which an unknown key is a mistake.
+    fn read_recipe(file: Value) -> Result<Self, Cause> {
+        let (config, notes) = C::read(&file)?;
+        match notes.into_iter().next() {
+            Some(note) => Err(Cause::UnknownKey { note }),
+            None => Ok(Self::new(config, file)),
+        }
+    }
+
+    fn new(config: C, file: Value) -> Self {
         let mut file = table(file);
         // The keys that it lists count as absent; written with the values of the fields, they no longer are.
         let defaults = file.remove("_use_default_values");
         for key in defaults.iter().flat_map(Value::as_array).flatten().filter_map(Value::as_str) {
             file.remove(key);
         }
-        Ok(Self { config, file })
+        Self { config, file }
     }
 
     /// The same with more keys for which the type has no field.
@@ -83,7 +97,7 @@ fn overwrite(file: &mut Value, config: Value) {
 
 impl<'de, C: FileConfig> Deserialize<'de> for ConfigFile<C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        Self::read_recipe(Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -94,38 +108,45 @@ impl<C: FileConfig> Serialize for ConfigFile<C> {
 }
 
 impl FileConfig for UNet2dConditionConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(read_config("UNet2DConditionModel", "UNet2DConditionModel", file)?.0)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        let class = file["_class_name"].as_str().unwrap_or("UNet2DConditionModel");
+        Ok(read_config(class, class, file)?)
     }
 }
 
 impl FileConfig for AutoencoderKlConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(read_config("AutoencoderKL", "AutoencoderKL", file)?.0)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        Ok(read_config("AutoencoderKL", "AutoencoderKL", file)?)
     }
 }
 
 impl FileConfig for VqModelConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(read_config("VQModel", "VQModel", file)?.0)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        Ok(read_config("VQModel", "VQModel", file)?)
     }
 }
 
 impl FileConfig for ClipConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(Self::from_json(&file.to_string())?)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        let (config, notes): (Self, _) = read_config("CLIPModel", "CLIPModel", file)?;
+        config.validate()?;
+        Ok((config, notes))
     }
 }
 
 impl FileConfig for ClipTextConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(Self::from_json(&file.to_string())?)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        let (config, notes): (Self, _) = read_config("CLIPTextModel", "CLIPTextModel", file)?;
+        config.validate()?;
+        Ok((config, notes))
     }
 }
 
 impl FileConfig for SchedulerConfig {
-    fn read(file: &Value) -> Result<Self, Cause> {
-        Ok(Self::from_json(&file.to_string())?)
+    fn read(file: &Value) -> Result<(Self, Vec<Note>), Cause> {
+        let class = file["_class_name"].as_str().unwrap_or_default();
+        let (_, notes) = scheduler_config("the scheduler", class, file)?;
+        Ok((Self::from_json(&file.to_string())?, notes))
     }
 }
 

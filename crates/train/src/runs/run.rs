@@ -29,8 +29,8 @@ impl<T: Task> Run<T> {
     /// Opens the data and the model.
     ///
     /// # Errors
-    /// When a number of the recipe is out of bounds, the data or a checkpoint cannot be read, or the recipe describes no such
-    /// model.
+    /// Returns an error if a number of the recipe is out of bounds, the data or a checkpoint cannot be read, or the
+    /// recipe describes no such model.
     pub fn new(recipe: Recipe<T::Config>, device: &Device) -> Result<Self, TrainError> {
         Self::open(recipe, device, |_, _| {})
     }
@@ -38,7 +38,7 @@ impl<T: Task> Run<T> {
     /// The same; `progress` is called with the number of images that have been checked and of all images.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The errors of [`new`](Self::new).
     pub fn open(
         recipe: Recipe<T::Config>,
         device: &Device,
@@ -71,7 +71,7 @@ impl<T: Task> Run<T> {
     /// Takes a step; answers with its loss.
     ///
     /// # Errors
-    /// When an image cannot be read, or the loss is not finite; the model is then what it was before.
+    /// Returns an error if an image cannot be read, or the loss is not finite; the model is then what it was before.
     pub fn step(&mut self) -> Result<f64, TrainError> {
         let Self { task, trainer, .. } = self;
         let batches = trainer.batches().map(|index| task.batch(index)).collect::<Result<Vec<_>, _>>()?;
@@ -92,7 +92,7 @@ impl<T: Task> Run<T> {
     /// Writes all that is needed to go on to a folder, as [`RunFolder::save`](crate::RunFolder::save) makes one.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
         self.trainer.write(folder)?;
         self.task.save(folder)?;
@@ -102,7 +102,8 @@ impl<T: Task> Run<T> {
     /// Goes on from a folder that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// When the folder cannot be read or belongs to another model: the first tensor of another shape is named.
+    /// Returns an error if the folder cannot be read or belongs to another model: the first tensor of another shape is
+    /// named.
     pub fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
         self.trainer = Trainer::resume(self.trainer.model().clone(), self.recipe.trainer.clone(), folder)?;
         self.task.resume(folder)
@@ -111,7 +112,7 @@ impl<T: Task> Run<T> {
     /// [`Task::samples`].
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     pub fn samples(&self) -> Result<RgbImage, TrainError> {
         self.task.samples(self.trainer.averaged())
     }
@@ -119,7 +120,7 @@ impl<T: Task> Run<T> {
     /// Writes the averaged model in the layout of diffusers, in float16, whole or not at all.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     pub fn export(&self, folder: &Path) -> Result<(), TrainError> {
         replace_folder(folder, |new| self.task.export(self.trainer.averaged(), new))
     }

@@ -31,7 +31,7 @@ impl Setup {
     /// Batch number `index` of the run, on the device with autodiff.
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     pub fn batch(&self, index: usize) -> Result<Batch, TrainError> {
         self.dataset.batch(index, self.data.batch_size, self.trainer.seed, &self.autodiff())
     }
@@ -42,7 +42,7 @@ impl Setup {
     /// `[count, 3, size, size]` in -1 ..= 1, without autodiff
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     pub fn shown(&self, count: usize) -> Result<Tensor<4>, TrainError> {
         Ok(self.dataset.batch(0, count, 0, self.device.tensors())?.images)
     }

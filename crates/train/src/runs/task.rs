@@ -24,13 +24,13 @@ pub trait Task: Sized {
     /// Makes or loads the model on the device with autodiff.
     ///
     /// # Errors
-    /// When a checkpoint cannot be read, or the configuration describes no such model.
+    /// Returns an error if a checkpoint cannot be read, or the configuration describes no such model.
     fn open(config: Self::Config, setup: Setup) -> Result<(Self, Self::Model), TrainError>;
 
     /// Batch number `index` of the run.
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     fn batch(&self, index: usize) -> Result<Self::Batch, TrainError>;
 
     /// The loss of a batch, `[1]`; all chance comes from the generator.
@@ -39,7 +39,7 @@ pub trait Task: Sized {
     /// Changes the task or the model after each step by other means than gradients.
     ///
     /// # Errors
-    /// When it fails.
+    /// Returns an error if it fails.
     fn after_step(&mut self, _trainer: &mut Trainer<Self::Model>) -> Result<(), TrainError> {
         Ok(())
     }
@@ -52,7 +52,7 @@ pub trait Task: Sized {
     /// Writes the task's own state to the folder of a checkpoint.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error if it cannot be written.
     fn save(&self, _folder: &Path) -> Result<(), TrainError> {
         Ok(())
     }
@@ -60,7 +60,7 @@ pub trait Task: Sized {
     /// Reads it again.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Returns an error if it cannot be read.
     fn resume(&mut self, _folder: &Path) -> Result<(), TrainError> {
         Ok(())
     }
@@ -68,12 +68,12 @@ pub trait Task: Sized {
     /// Images that show how well the averaged model does.
     ///
     /// # Errors
-    /// When an image cannot be read.
+    /// Returns an error if an image cannot be read.
     fn samples(&self, model: &Self::Model) -> Result<RgbImage, TrainError>;
 
     /// Writes the averaged model to a new folder in the layout of diffusers, in float16.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     fn export(&self, model: &Self::Model, folder: &Path) -> Result<(), TrainError>;
 }

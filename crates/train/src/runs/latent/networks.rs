@@ -13,7 +13,7 @@ use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use serde_json::json;
 
 use super::recipe::{LatentStartConfig, LatentTaskConfig};
-use crate::bounds::{required, unless};
+use crate::bounds::{required, unless, without_effect};
 use crate::runs::captions::CaptionTokenizer;
 use crate::runs::{ConfigFile, Setup};
 use crate::{Dataset, TrainError};
@@ -49,6 +49,14 @@ impl Networks {
     /// Loads what the recipe names, and makes the rest with random weights.
     pub(crate) fn open(config: LatentTaskConfig, setup: &Setup) -> Result<Self, TrainError> {
         let LatentTaskConfig { start, unet, text_encoder, scheduler, .. } = config;
+        if start.checkpoint.is_some() {
+            without_effect("unet", unet.is_some(), "start.checkpoint")?;
+            without_effect("scheduler", scheduler.is_some(), "start.checkpoint")?;
+        }
+        if let Some(source) = start.source_of_text_encoder() {
+            without_effect("text_encoder", text_encoder.is_some(), source)?;
+            without_effect("start.vocabulary_of_captions", start.vocabulary_of_captions, source)?;
+        }
         let checkpoint = start.checkpoint.as_deref().map(Checkpoint::open).transpose();
         let checkpoint = checkpoint.map_err(TrainError::table("start"))?;
         let (unet, scheduler) = match &checkpoint {

@@ -46,6 +46,14 @@ pub struct LatentStartConfig {
     pub vocabulary_of_captions: bool,
 }
 
+impl LatentStartConfig {
+    /// The key that says where the text tower comes from; `None` for a new one.
+    pub(crate) fn source_of_text_encoder(&self) -> Option<&'static str> {
+        let of_its_own = self.text_encoder.as_ref().map(|_| "start.text_encoder");
+        of_its_own.or(self.checkpoint.as_ref().map(|_| "start.checkpoint"))
+    }
+}
+
 /// `[samples]`: the images of a grid.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
