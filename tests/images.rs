@@ -71,7 +71,7 @@ fn no_part_of_an_image_is_made_up() {
             }
         }
         let cut = decode_image(&bytes[..bytes.len() * 2 / 3]);
-        assert!(matches!(cut, Err(ImageFileError::Cut)), "{name}: {cut:?}");
+        assert!(matches!(cut, Err(ImageFileError::Truncated)), "{name}: {cut:?}");
     }
 }
 

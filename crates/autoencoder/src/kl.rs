@@ -76,7 +76,7 @@ impl AutoencoderKl {
     /// The tensor sizes of [`AutoencoderKl::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.moments(Sizes::new(image, limit)).into_extent()
     }
@@ -102,7 +102,7 @@ impl AutoencoderKl {
     /// The tensor sizes of [`AutoencoderKl::decode_within`] for latents `[batch, latent_channels, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn decode_extent(&self, latents: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.image(Sizes::new(latents, limit)).into_extent()
     }

@@ -178,7 +178,7 @@ impl AutoencoderTiny {
     /// The tensor sizes of [`AutoencoderTiny::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.encoder.forward(Sizes::new(image, limit)).into_extent()
     }
@@ -204,7 +204,7 @@ impl AutoencoderTiny {
     /// The tensor sizes of [`AutoencoderTiny::decode_within`] for latents `[batch, latent_channels, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn decode_extent(&self, latents: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.decoder.forward(Sizes::new(latents, limit)).into_extent()
     }

@@ -139,7 +139,7 @@ impl VqModel {
     /// The tensor sizes of [`VqModel::encode_within`] for an image `[batch, 3, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn encode_extent(&self, image: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.latents(Sizes::new(image, limit)).into_extent()
     }
@@ -172,7 +172,7 @@ impl VqModel {
     /// The tensor sizes of [`VqModel::decode_within`] for latents `[batch, vq_embed_dim, height, width]`.
     ///
     /// # Errors
-    /// If a tensor cannot be cut into parts of at most `limit` values.
+    /// Returns an error if a tensor cannot be cut into parts of at most `limit` values.
     pub fn decode_extent(&self, quantized: [usize; 4], limit: usize) -> Result<Extent, DoesNotFit> {
         self.image(Sizes::new(quantized, limit)).into_extent()
     }

@@ -40,7 +40,7 @@ impl Checkpoint {
     /// set `prediction_type` in [`scheduler_config`](Self::scheduler_config).
     ///
     /// # Errors
-    /// When files are missing or broken, or the checkpoint is of another kind.
+    /// Returns an error if files are missing or broken, or the checkpoint is of another kind.
     pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
         let location = location.into();
         if location.is_dir() {
@@ -54,7 +54,7 @@ impl Checkpoint {
     /// file.
     ///
     /// # Errors
-    /// When tensors are missing, or the checkpoint is of another kind.
+    /// Returns an error if tensors are missing, or the checkpoint is of another kind.
     pub fn from_weights(weights: Arc<dyn Weights>) -> Result<Self, CheckpointError> {
         ldm::open(weights)
     }
@@ -63,7 +63,7 @@ impl Checkpoint {
     /// a folder. The first call after the file changed reads the whole file.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub fn short_hash(&self) -> Result<Option<String>, CheckpointError> {
         self.file().map(SingleFile::short_hash).transpose()
     }

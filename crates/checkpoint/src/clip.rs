@@ -20,7 +20,7 @@ impl ClipCheckpoint {
     /// tokenizer and of the image processor are optional.
     ///
     /// # Errors
-    /// When a file is missing or broken, or the folder contains only a text tower.
+    /// Returns an error if a file is missing or broken, or the folder contains only a text tower.
     pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
         let folder = model_folder(folder.into())?;
         let model = Component::open_as(&folder, weight_name)?;

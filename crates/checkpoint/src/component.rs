@@ -23,7 +23,7 @@ impl Component {
     /// Opens a folder that diffusers or transformers wrote: `config.json` and the weights beside it.
     ///
     /// # Errors
-    /// When either is missing or broken.
+    /// Returns an error if either is missing or broken.
     pub fn open(folder: impl Into<Location>) -> Result<Self, CheckpointError> {
         Self::open_as(&model_folder(folder.into())?, current_name)
     }
@@ -31,7 +31,7 @@ impl Component {
     /// Reads the configuration with [`read_config`]. Messages call the component `folder`.
     ///
     /// # Errors
-    /// As [`read_config`].
+    /// The errors of [`read_config`].
     pub fn read_config<T: DeserializeOwned>(&self, folder: &str) -> Result<(T, Vec<Note>), CheckpointError> {
         read_config(&format!("{folder}/config.json"), &self.class, &self.config)
     }

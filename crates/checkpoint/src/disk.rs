@@ -9,7 +9,7 @@ use crate::faults;
 /// Creates a folder and its parents.
 ///
 /// # Errors
-/// When the system refuses.
+/// Returns an error if the system refuses.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -27,7 +27,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// Renames a file or folder. An existing file of the new name is replaced.
 ///
 /// # Errors
-/// When the system refuses.
+/// Returns an error if the system refuses.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     faults::operation()?;
     #[expect(clippy::disallowed_methods, reason = "this is where files are renamed")]
@@ -58,7 +58,7 @@ pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
 /// Removes a file.
 ///
 /// # Errors
-/// When the system refuses.
+/// Returns an error if the system refuses.
 pub fn remove_file(path: &Path) -> io::Result<()> {
     faults::operation()?;
     fs::remove_file(path)
@@ -67,7 +67,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// Removes a folder with its contents.
 ///
 /// # Errors
-/// When the system refuses. Part of the contents may be removed by then.
+/// Returns an error if the system refuses. Part of the contents may be removed by then.
 pub fn remove_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -91,7 +91,7 @@ pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> i
 /// Waits until the names in a folder are on the disk, on systems that support it.
 ///
 /// # Errors
-/// When the disk refuses.
+/// Returns an error if the disk refuses.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     faults::operation()?;
     // Windows cannot open folders, a folder may be writable but not readable, and some network file systems cannot sync
@@ -106,7 +106,7 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 /// Waits until a folder and all its contents are on the disk.
 ///
 /// # Errors
-/// When the disk refuses.
+/// Returns an error if the disk refuses.
 pub fn sync_tree(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;

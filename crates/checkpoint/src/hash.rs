@@ -33,7 +33,7 @@ impl SingleFile {
     /// for checkpoints that are opened later.
     ///
     /// # Errors
-    /// When the file cannot be read, or has changed since the checkpoint was opened.
+    /// Returns an error if the file cannot be read, or has changed since the checkpoint was opened.
     pub fn short_hash(&self) -> Result<String, CheckpointError> {
         if let Some(hash) = self.hash.get() {
             return Ok(hash.clone());

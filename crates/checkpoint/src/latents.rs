@@ -12,7 +12,7 @@ use crate::{CheckpointError, ElementType, SafetensorsFile, Weights};
 /// - output: `[n, channels, height, width]`, float32
 ///
 /// # Errors
-/// When the file cannot be read, or has no finite float32 tensor of that name with four dimensions.
+/// Returns an error if the file cannot be read, or has no finite float32 tensor of that name with four dimensions.
 pub fn read_latents(path: &Path) -> Result<TensorData, CheckpointError> {
     let file = SafetensorsFile::open(path)?;
     let info = file.info("latents").ok_or_else(|| CheckpointError::missing(path, "has no tensor `latents`"))?;

@@ -31,8 +31,8 @@ pub struct LoadReport {
 /// Parameters that were never used are not initialised first.
 ///
 /// # Errors
-/// When a tensor is missing, has another shape or an integer type, cannot be read, or contains NaN, infinity or numbers
-/// too large for `dtype`. The module is unchanged then.
+/// Returns an error if a tensor is missing, has another shape or an integer type, cannot be read, or contains NaN,
+/// infinity or numbers too large for `dtype`. The module is unchanged then.
 ///
 /// # Panics
 /// When `dtype` is not a float type.

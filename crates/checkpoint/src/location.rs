@@ -21,7 +21,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Opens a file.
     ///
     /// # Errors
-    /// When there is no file of this name, or it cannot be read.
+    /// Returns an error if there is no file of this name, or it cannot be read.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>>;
 
     /// Whether there is such a file.
@@ -183,7 +183,7 @@ impl Location {
     /// A JSON object as Python writes it, with `NaN` and `Infinity` read as `null`.
     ///
     /// # Errors
-    /// When the file cannot be read or does not contain a JSON object.
+    /// Returns an error if the file cannot be read or does not contain a JSON object.
     pub fn read_json(&self) -> Result<Value, CheckpointError> {
         let text = self.read_text()?;
         if text.trim().is_empty() {

@@ -72,7 +72,8 @@ impl Output {
     /// Prepares to write a file, and checks at once that this is possible.
     ///
     /// # Errors
-    /// When the name is that of a folder, the folder of the file does not exist, or no file can be created in it.
+    /// Returns an error if the name is that of a folder, the folder of the file does not exist, or no file can be
+    /// created in it.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, OutputError> {
         let path = path.as_ref().to_owned();
         match Sink::open(&path) {
@@ -89,7 +90,7 @@ impl Output {
     /// Writes a whole file.
     ///
     /// # Errors
-    /// When the file cannot be written. An existing file is unchanged then.
+    /// Returns an error if the file cannot be written. An existing file is unchanged then.
     pub fn save(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
         Self::create(path)?.write_with(|output| output.write_all(contents.as_ref()))
     }
@@ -97,7 +98,7 @@ impl Output {
     /// Calls `write` to write the contents, and commits.
     ///
     /// # Errors
-    /// When `write` fails or the file cannot be written. An existing file is unchanged then.
+    /// Returns an error if `write` fails or the file cannot be written. An existing file is unchanged then.
     pub fn write_with(mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), OutputError> {
         match write(&mut self) {
             Ok(()) => self.commit(),
@@ -108,7 +109,7 @@ impl Output {
     /// Waits until all bytes are on the disk, then gives the file its name.
     ///
     /// # Errors
-    /// When the file cannot be written. An existing file is unchanged then.
+    /// Returns an error if the file cannot be written. An existing file is unchanged then.
     pub fn commit(mut self) -> Result<(), OutputError> {
         self.finish().map_err(|cause| OutputError::new(&self.path, cause))
     }
@@ -135,7 +136,7 @@ impl Output {
     /// Removes the temporary files of killed programs from a folder that no running program writes to.
     ///
     /// # Errors
-    /// When one cannot be removed.
+    /// Returns an error if one cannot be removed.
     pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
         let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
         for entry in entries {

@@ -23,7 +23,7 @@ impl SafetensorsFile {
     /// Reads the header of a file and checks it against the file's length.
     ///
     /// # Errors
-    /// When the file cannot be read, or its header contradicts itself or the file.
+    /// Returns an error if the file cannot be read, or its header contradicts itself or the file.
     pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
         let location = location.into();
         Self::from_reader(&location.to_string(), location.open()?)
@@ -34,7 +34,7 @@ impl SafetensorsFile<Cursor<Vec<u8>>> {
     /// Like [`open`](SafetensorsFile::open), for the bytes of a file. Error messages call it `name`.
     ///
     /// # Errors
-    /// When the header contradicts itself or the bytes.
+    /// Returns an error if the header contradicts itself or the bytes.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
         Self::from_reader(name, Cursor::new(bytes))
     }
@@ -44,7 +44,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
     /// Like [`open`](SafetensorsFile::open), for any reader that can seek.
     ///
     /// # Errors
-    /// As [`open`](SafetensorsFile::open).
+    /// The errors of [`open`](SafetensorsFile::open).
     pub fn from_reader(name: &str, mut reader: R) -> Result<Self, CheckpointError> {
         let (header, data_start) =
             Header::read(&mut reader).map_err(|problem| CheckpointError::format(name, problem))?;

@@ -25,8 +25,8 @@ type Data<'a> = Box<dyn FnOnce() -> Result<Cow<'a, TensorData>, String> + 'a>;
 /// Writes tensors as a safetensors file, whole or not at all.
 ///
 /// # Errors
-/// When a tensor is not of type float32, float16, bfloat16 or int64, or the file cannot be written. An existing file is
-/// unchanged then.
+/// Returns an error if a tensor is not of type float32, float16, bfloat16 or int64, or the file cannot be written. An
+/// existing file is unchanged then.
 pub fn save_tensors(path: &Path, tensors: &[(&str, TensorData)]) -> Result<(), CheckpointError> {
     write_tensors(Output::create(path)?, tensors)
 }
@@ -34,7 +34,7 @@ pub fn save_tensors(path: &Path, tensors: &[(&str, TensorData)]) -> Result<(), C
 /// Like [`save_tensors`], to an output that is already open.
 ///
 /// # Errors
-/// As [`save_tensors`].
+/// The errors of [`save_tensors`].
 pub fn write_tensors(output: Output, tensors: &[(&str, TensorData)]) -> Result<(), CheckpointError> {
     let entries = tensors.iter().map(|(name, data)| Entry {
         name: (*name).to_owned(),

@@ -19,8 +19,8 @@ use crate::{CheckpointError, Output};
 /// largest parameter in float32.
 ///
 /// # Errors
-/// When a parameter contains NaN or infinity or is too large for `dtype`, or the file cannot be written. An existing
-/// file is unchanged then.
+/// Returns an error if a parameter contains NaN or infinity or is too large for `dtype`, or the file cannot be written.
+/// An existing file is unchanged then.
 pub fn save<M: Module>(
     module: &M,
     path: &Path,

@@ -18,8 +18,8 @@ impl Sharded {
     /// Opens the index and every file that it names.
     ///
     /// # Errors
-    /// When the index is broken, or it names files outside of its folder, missing files, or tensors that are not in
-    /// their file.
+    /// Returns an error if the index is broken, or it names files outside of its folder, missing files, or tensors that
+    /// are not in their file.
     pub fn open(index: impl Into<Location>) -> Result<Self, CheckpointError> {
         let index = index.into();
         let file = index.to_string();

@@ -36,7 +36,7 @@ impl TokenizerSource {
     /// that the configuration of the text encoder selects.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn open(folder: impl Into<Location>, text_encoder: &Value) -> Result<Self, CheckpointError> {
         let folder = folder.into();
         let read = |file: &str| folder.join(file).read_text_if_any();
@@ -57,7 +57,7 @@ impl TokenizerSource {
     /// Notes: CLIP's own vocabulary, if it is used, and the keys of the configuration that have no effect.
     ///
     /// # Errors
-    /// When the configuration asks for something that is not implemented.
+    /// Returns an error if the configuration asks for something that is not implemented.
     pub(crate) fn notes(&self) -> Result<Vec<Note>, CheckpointError> {
         let config = match self {
             Self::Clip { pad_token } => return Ok(vec![Note::ClipVocabulary { pad_token: pad_token.clone() }]),

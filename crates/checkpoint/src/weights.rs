@@ -32,7 +32,7 @@ pub trait Weights: Debug + Send + Sync {
     /// values.
     ///
     /// # Errors
-    /// When there is no such tensor, its bytes cannot be read, or burn has no such type.
+    /// Returns an error if there is no such tensor, its bytes cannot be read, or burn has no such type.
     fn read(&self, name: &str) -> Result<TensorData, CheckpointError>;
 
     /// Text or number that the file stores under `key` beside its tensors: safetensors metadata, or a pickle's
@@ -50,7 +50,7 @@ impl dyn Weights + '_ {
 /// `.pth`, `.bin`). The format is detected from the contents, not from the name.
 ///
 /// # Errors
-/// When the file cannot be read or is none of these. The error names the kind of file that it is.
+/// Returns an error if the file cannot be read or is none of these. The error names the kind of file that it is.
 pub fn open_weights(location: impl Into<Location>) -> Result<Arc<dyn Weights>, CheckpointError> {
     let location = location.into();
     match open_by_head(&location) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::progress::say;
+use crate::progress::print_line;
 
 const ADVICE: &str = "finishing the step, then saving; interrupt again to stop at once";
 
@@ -27,7 +27,7 @@ pub(crate) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if !seen.swap(true, Ordering::Relaxed) {
-                say(ADVICE);
+                print_line(ADVICE);
             }
         }
     });
@@ -52,7 +52,7 @@ pub(crate) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        say(ADVICE);
+        print_line(ADVICE);
     })?;
     Ok(interrupted)
 }

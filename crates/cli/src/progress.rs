@@ -44,6 +44,6 @@ pub(crate) fn images(count: usize) -> ProgressBar {
 }
 
 /// Prints a line to standard error, whose terminal may be closed.
-pub(crate) fn say(line: impl Display) {
+pub(crate) fn print_line(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }

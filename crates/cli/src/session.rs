@@ -6,7 +6,7 @@ use pyrograph::GeneratedImage;
 use pyrograph_train::{Run, RunFolder, Task, TrainError};
 
 use crate::losses::Losses;
-use crate::progress::{self, say};
+use crate::progress::{self, print_line};
 
 /// A training run with its folder.
 pub(crate) struct Session<'a, T: Task> {
@@ -40,11 +40,11 @@ impl<'a, T: Task> Session<'a, T> {
         bar.finish_and_clear();
         if self.run.steps() < total {
             self.save()?;
-            say(format_args!("stopped after step {} and saved; {}", self.run.steps(), self.how_to_go_on()));
+            print_line(format_args!("stopped after step {} and saved; {}", self.run.steps(), self.resume_advice()));
             return Ok(());
         }
         self.run.export(&self.folder.model())?;
-        say(format_args!("{} (final {})", self.folder.model().display(), self.losses.summary()));
+        print_line(format_args!("{} (final {})", self.folder.model().display(), self.losses.summary()));
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl<'a, T: Task> Session<'a, T> {
         let said: Vec<String> = [Some(self.losses.summary()), self.run.report()].into_iter().flatten().collect();
         bar.set_message(said.join(", "));
         if bar.is_hidden() && step.is_multiple_of(SPOKEN_EVERY) {
-            say(format_args!("step {step} of {total}: {}", said.join(", ")));
+            print_line(format_args!("step {step} of {total}: {}", said.join(", ")));
         }
         let is_due = |every: usize| step == total || step.is_multiple_of(every.max(1));
         let output = &self.run.recipe().output;
@@ -75,7 +75,7 @@ impl<'a, T: Task> Session<'a, T> {
         if let Err(error) = written
             && !std::mem::replace(&mut self.warned, true)
         {
-            say(format_args!("warning: {error:#}; the run continues"));
+            print_line(format_args!("warning: {error:#}; the run continues"));
         }
     }
 
@@ -92,7 +92,7 @@ impl<'a, T: Task> Session<'a, T> {
         let synced = self.losses.sync();
         self.tolerate(synced);
         let saved = self.folder.save(self.run.steps(), |folder| self.run.save(folder));
-        saved.map_err(|error| anyhow!("{error}\n{}", self.how_to_go_on()))?;
+        saved.map_err(|error| anyhow!("{error}\n{}", self.resume_advice()))?;
         self.saved = self.run.steps();
         Ok(())
     }
@@ -104,11 +104,11 @@ impl<'a, T: Task> Session<'a, T> {
         {
             return anyhow!("{error}\n{unsaved:#}");
         }
-        anyhow!("{error}\n{}", self.how_to_go_on())
+        anyhow!("{error}\n{}", self.resume_advice())
     }
 
     /// The command that resumes from the latest checkpoint, ready to be pasted into a shell.
-    fn how_to_go_on(&self) -> String {
+    fn resume_advice(&self) -> String {
         if !self.folder.latest().is_ok_and(|checkpoint| checkpoint.is_some()) {
             return "no checkpoint was written yet".to_owned();
         }

@@ -7,7 +7,7 @@ use pyrograph::Location;
 /// The model at a path, or the model that ships with the program.
 ///
 /// # Errors
-/// When no path is given and the program was built without a model.
+/// Returns an error if no path is given and the program was built without a model.
 pub(crate) fn model_at(path: Option<&Path>) -> anyhow::Result<Location> {
     path.map_or_else(spark, |path| Ok(path.into()))
 }
@@ -15,7 +15,7 @@ pub(crate) fn model_at(path: Option<&Path>) -> anyhow::Result<Location> {
 /// The CLIP at a path, or the CLIP that ships with the program.
 ///
 /// # Errors
-/// When no path is given and the program was built without a model.
+/// Returns an error if no path is given and the program was built without a model.
 pub(crate) fn clip_at(path: Option<&Path>) -> anyhow::Result<Location> {
     path.map_or_else(|| Ok(spark()?.join("clip")), |path| Ok(path.into()))
 }

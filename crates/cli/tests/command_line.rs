@@ -162,7 +162,7 @@ fn wrong_options_are_named() {
     assert_refuses(&["x", "--model", model, "--steps", "many"], "--steps");
     assert_refuses(&["x", "--model", model, "--steps", "5000"], "steps");
     assert_says_once(&["x", "--model", model, "--steps", "1001"], "1 to 1000 are possible");
-    assert_refuses(&["x", "--model", model, "--width", "20"], "--width");
+    assert_refuses(&["x", "--model", model, "--width", "20"], "--width: 20 is not a multiple of 8; use 16 or 24");
     assert_refuses(&["x", "--model", model, "--height", "0"], "--height");
     assert_refuses(&["x", "--model", model, "--width", "99999999999"], "--width");
     assert_refuses(&["x", "--model", model, "--batch-size", "0"], "--batch-size");

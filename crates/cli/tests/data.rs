@@ -31,7 +31,7 @@ fn broken_images_are_named_before_anything_is_trained() {
     );
     assert!(!place.path("run/losses.csv").exists(), "no step was taken");
     place.refuses(&["classify", "data/6.png", "--labels", "a,b"], &["1x60000"]);
-    place.refuses(&["classify", "data/3.png", "--labels", "a,b"], &["3.png", "cut short"]);
+    place.refuses(&["classify", "data/3.png", "--labels", "a,b"], &["3.png", "truncated"]);
 }
 
 /// Folders keep the names that they were given: decomposed as on macOS, with spaces, quotes and a line break.

@@ -12,7 +12,7 @@ impl Vocabulary {
     /// other tokens.
     ///
     /// # Errors
-    /// When the BPE library fails on a text. No such text is known.
+    /// Returns an error if the BPE library fails on a text. No such text is known.
     pub fn restricted_to<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let tokenizer = Tokenizer::new(self.clone(), &TokenizerConfig::default())?;
         let mut words = BTreeSet::new();

@@ -58,7 +58,7 @@ impl ClipTextConfig {
     /// Reads and validates the contents of `config.json`.
     ///
     /// # Errors
-    /// When it is not JSON, a field has the wrong type, or [`Self::validate`] returns an error.
+    /// Returns an error if it is not JSON, a field has the wrong type, or [`Self::validate`] returns an error.
     pub fn from_json(config_json: &str) -> Result<Self, Error> {
         let config: Self = parse("text_encoder/config.json", config_json)?;
         config.validate()?;

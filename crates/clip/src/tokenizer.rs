@@ -38,7 +38,7 @@ impl Tokenizer {
     /// A tokenizer with the vocabulary of every published CLIP, for checkpoints without one.
     ///
     /// # Errors
-    /// When a special token of `config` is not in the vocabulary.
+    /// Returns an error if a special token of `config` is not in the vocabulary.
     pub fn clip(config: &TokenizerConfig) -> Result<Self, Error> {
         Self::new(Vocabulary::shipped()?, config)
     }
@@ -46,7 +46,8 @@ impl Tokenizer {
     /// From the contents of `vocab.json` and `merges.txt`.
     ///
     /// # Errors
-    /// When a file is malformed, a merge names unknown tokens, or a special token is not in the vocabulary.
+    /// Returns an error if a file is malformed, a merge names unknown tokens, or a special token is not in the
+    /// vocabulary.
     pub fn from_files(vocab_json: &str, merges_txt: &str, config: &TokenizerConfig) -> Result<Self, Error> {
         Self::new(Vocabulary::from_files(vocab_json, merges_txt)?, config)
     }
@@ -55,7 +56,7 @@ impl Tokenizer {
     /// transformers reads nothing else of it.
     ///
     /// # Errors
-    /// As [`Self::from_files`].
+    /// The errors of [`Self::from_files`].
     pub fn from_tokenizer_json(tokenizer_json: &str, config: &TokenizerConfig) -> Result<Self, Error> {
         Self::new(Vocabulary::from_tokenizer_json(tokenizer_json)?, config)
     }
@@ -63,7 +64,7 @@ impl Tokenizer {
     /// From a vocabulary with merges, to which the tokens of `config` are added.
     ///
     /// # Errors
-    /// When a special token of `config` is not in the vocabulary.
+    /// Returns an error if a special token of `config` is not in the vocabulary.
     pub fn new(mut vocabulary: Vocabulary, config: &TokenizerConfig) -> Result<Self, Error> {
         vocabulary.add(config);
         let size = vocabulary.ids.len();
@@ -83,7 +84,7 @@ impl Tokenizer {
     /// The tokens of a text as strings, without BOS and EOS.
     ///
     /// # Errors
-    /// As [`Self::encode`].
+    /// The errors of [`Self::encode`].
     pub fn tokens(&self, text: &str) -> Result<Vec<String>, Error> {
         Ok(self.bpe.encode(text, false).map_err(Error::Bpe)?.get_tokens().to_vec())
     }
@@ -91,7 +92,7 @@ impl Tokenizer {
     /// Encodes one prompt. If the prompt is too long, its first `model_max_length - 2` tokens are kept.
     ///
     /// # Errors
-    /// When the BPE library fails on the text. No such text is known.
+    /// Returns an error if the BPE library fails on the text. No such text is known.
     pub fn encode(&self, prompt: &str) -> Result<Encoding, Error> {
         let tokens = self.bpe.encode(prompt, false).map_err(Error::Bpe)?;
         let kept = tokens.len().min(self.max_length - 2);

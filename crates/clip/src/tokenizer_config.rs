@@ -69,7 +69,7 @@ impl TokenizerConfig {
     /// special tokens of `tokenizer_config.json`, and `added_tokens.json` and `tokenizer.json` define further tokens.
     ///
     /// # Errors
-    /// When a file is not JSON, or a field has the wrong type or size.
+    /// Returns an error if a file is not JSON, or a field has the wrong type or size.
     pub fn from_files(files: &TokenFiles<'_>) -> Result<Self, Error> {
         let mut config = Self::default();
         let own = parse("tokenizer_config.json", files.tokenizer_config)?;

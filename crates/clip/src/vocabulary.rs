@@ -25,7 +25,7 @@ impl Vocabulary {
     /// The vocabulary of every published CLIP: 49,408 tokens.
     ///
     /// # Errors
-    /// When the shipped file cannot be decompressed. No platform is known where this happens.
+    /// Returns an error if the shipped file cannot be decompressed. No platform is known where this happens.
     pub fn shipped() -> Result<Self, Error> {
         let mut text = String::new();
         GzDecoder::new(SHIPPED).read_to_string(&mut text).map_err(|cause| Error::Shipped { cause })?;
@@ -43,7 +43,7 @@ impl Vocabulary {
     /// From the contents of `vocab.json` (token to id) and `merges.txt` (two tokens per line).
     ///
     /// # Errors
-    /// When a file is malformed, or a merge names unknown tokens.
+    /// Returns an error if a file is malformed, or a merge names unknown tokens.
     pub fn from_files(vocab_json: &str, merges_txt: &str) -> Result<Self, Error> {
         let ids = serde_json::from_str(vocab_json).map_err(|cause| Error::Json { file: "vocab.json", cause })?;
         let merges = merges_txt.lines().enumerate().filter(|(_, text)| !text.starts_with("#version"));
@@ -54,7 +54,7 @@ impl Vocabulary {
     /// From the contents of `tokenizer.json`, the only file that transformers 5 writes.
     ///
     /// # Errors
-    /// As [`Self::from_files`].
+    /// The errors of [`Self::from_files`].
     pub fn from_tokenizer_json(json: &str) -> Result<Self, Error> {
         let file: TokenizerJson =
             serde_json::from_str(json).map_err(|cause| Error::Json { file: "tokenizer.json", cause })?;

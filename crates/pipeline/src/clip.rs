@@ -30,7 +30,7 @@ impl Clip {
     /// and the mean and standard deviation of CLIP's images.
     ///
     /// # Errors
-    /// When the folder cannot be read, or is not a CLIP model with both towers.
+    /// Returns an error if the folder cannot be read, or is not a CLIP model with both towers.
     pub fn from_path(folder: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
         Self::open(folder.as_ref(), device)
     }
@@ -38,7 +38,7 @@ impl Clip {
     /// [`from_path`](Self::from_path) for a folder in any storage.
     ///
     /// # Errors
-    /// As [`from_path`](Self::from_path).
+    /// The errors of [`from_path`](Self::from_path).
     pub fn open(folder: impl Into<Location>, device: &Device) -> Result<Self, Error> {
         let folder = folder.into();
         let checkpoint = ClipCheckpoint::open(folder.clone())?;
@@ -63,7 +63,7 @@ impl Clip {
     /// texts: "a photo of a cat" works better than "cat".
     ///
     /// # Errors
-    /// When there is no label, or a result is not finite.
+    /// Returns an error if there is no label, or a result is not finite.
     pub fn classify<S: AsRef<str>>(&self, image: &RgbImage, labels: &[S]) -> Result<Vec<f64>, Error> {
         if labels.is_empty() {
             return Err(Error::request("labels", "there is none; name what the image may show"));
@@ -75,7 +75,7 @@ impl Clip {
     /// The cosine of the angle between the embeddings of image and text, from -1 to 1.
     ///
     /// # Errors
-    /// When the result is not finite.
+    /// Returns an error if the result is not finite.
     pub fn score(&self, image: &RgbImage, text: &str) -> Result<f64, Error> {
         Ok(row(cosine_similarity(self.image(image)?, self.texts(&[text])?))?[0])
     }
@@ -83,7 +83,7 @@ impl Clip {
     /// The end of a text that is too long for the model; `None` if the whole text is used.
     ///
     /// # Errors
-    /// When the text cannot be tokenized.
+    /// Returns an error if the text cannot be tokenized.
     pub fn dropped(&self, text: &str) -> Result<Option<String>, Error> {
         Ok(self.tokenizer.encode(text)?.dropped)
     }

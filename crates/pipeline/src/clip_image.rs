@@ -84,7 +84,7 @@ impl ImageProcessor {
     /// `[1, 3, image_size, image_size]`
     ///
     /// # Errors
-    /// When the image has no pixels, or is so long that the crop shows almost nothing of it.
+    /// Returns an error if the image has no pixels, or is so long that the crop shows almost nothing of it.
     pub(crate) fn tensor(&self, image: &RgbImage, device: &Device) -> Result<Tensor<4>, Error> {
         let cropped = crop_square(image, self.shortest_edge, self.crop, CENTER);
         let cropped = cropped.map_err(|error| Error::request("image", error.to_string()))?;

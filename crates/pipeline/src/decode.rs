@@ -7,7 +7,7 @@ use pyrograph_autoencoder::{
 };
 use pyrograph_checkpoint::{Component, LoadReport, Note, load};
 
-use crate::readback::{finite, guarded};
+use crate::readback::{catch_panics, finite};
 use crate::{Device, Error};
 
 /// Advice for latents that are not finite.
@@ -57,12 +57,12 @@ impl Decoder {
     /// - `latents`: `[batch, channels, height, width]`, scaled as for the UNet
     ///
     /// # Errors
-    /// When the device fails, or latents or an image are not finite.
+    /// Returns an error if the device fails, or latents or an image are not finite.
     pub(crate) async fn images(&self, latents: Tensor<4>) -> Result<Vec<RgbImage>, Error> {
         finite("denoising", ADVICE, latents.clone()).await?;
         let mut images = Vec::with_capacity(latents.dims()[0]);
         for latent in latents.clone().chunk(latents.dims()[0], 0) {
-            let image = guarded("the autoencoder", || self.decode(latent))??; // [1, 3, height, width]
+            let image = catch_panics("the autoencoder", || self.decode(latent))??; // [1, 3, height, width]
             let [_, _, height, width] = image.dims();
             let values = finite("the autoencoder", "the checkpoint's VAE may be broken", image).await?;
             images.push(from_values(&values, width, height));
@@ -83,7 +83,7 @@ impl Decoder {
     /// The sizes of the tensors for decoding latents of this shape.
     ///
     /// # Errors
-    /// When a row of a feature map is too large for the device.
+    /// Returns an error if a row of a feature map is too large for the device.
     pub(crate) fn extent(&self, latents: [usize; 4]) -> Result<Extent, Error> {
         let extent = match &self.model {
             Autoencoder::Kl(model) => model.decode_extent(latents, self.limit),

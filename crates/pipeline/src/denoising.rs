@@ -10,7 +10,7 @@ use crate::conditioning::{Branch, Conditioning};
 use crate::decode::{ADVICE, Decoder};
 use crate::guidance::{Weighted, combine};
 use crate::infotext::Infotext;
-use crate::readback::{finite, guarded};
+use crate::readback::{catch_panics, finite};
 use crate::start::Start;
 use crate::{Error, GeneratedImages};
 
@@ -98,7 +98,7 @@ impl Denoising {
     /// parameters that reproduce it.
     ///
     /// # Errors
-    /// When the device fails, or latents or images are not finite.
+    /// Returns an error if the device fails, or latents or images are not finite.
     pub fn images(&self) -> Result<GeneratedImages, Error> {
         pollster::block_on(self.images_async())
     }
@@ -106,7 +106,7 @@ impl Denoising {
     /// [`images`](Self::images) for threads that must not block.
     ///
     /// # Errors
-    /// As [`images`](Self::images).
+    /// The errors of [`images`](Self::images).
     pub async fn images_async(&self) -> Result<GeneratedImages, Error> {
         let images = self.decoder.images(self.latents()).await?;
         let texts = (0..images.len()).map(|index| self.infotext.of_image(index));
@@ -117,12 +117,12 @@ impl Denoising {
     /// waits until the device has finished it. `None` after the last step.
     ///
     /// # Errors
-    /// When the device fails, or the latents are not finite.
+    /// Returns an error if the device fails, or the latents are not finite.
     pub async fn step(&mut self) -> Option<Result<Step, Error>> {
         let (index, count) = (self.next, self.scheduler.timesteps().len());
         let timestep = *self.scheduler.timesteps().get(index)?;
         self.next += 1;
-        if let Err(error) = guarded("denoising", || self.advance(timestep, index)) {
+        if let Err(error) = catch_panics("denoising", || self.advance(timestep, index)) {
             return Some(Err(error));
         }
         // Latents are small. Reading them back is the only way to wait that works on all devices.

@@ -35,7 +35,7 @@ pub enum Limits {
 /// [`device_within`].
 ///
 /// # Errors
-/// When no adapter has this name, wgpu cannot open it, or `PYROGRAPH_LIMITS` has another value.
+/// Returns an error if no adapter has this name, wgpu cannot open it, or `PYROGRAPH_LIMITS` has another value.
 pub fn device(name: &str) -> Result<Device, Error> {
     let limits = match std::env::var("PYROGRAPH_LIMITS") {
         Err(_) => Limits::Adapter,
@@ -52,7 +52,7 @@ pub fn device(name: &str) -> Result<Device, Error> {
 /// Opens a [`device`] within `limits`, for example to test the limits of browsers on any adapter.
 ///
 /// # Errors
-/// When no adapter has this name, or wgpu cannot open it.
+/// Returns an error if no adapter has this name, or wgpu cannot open it.
 pub fn device_within(name: &str, limits: Limits) -> Result<Device, Error> {
     pollster::block_on(device_async(name, limits))
 }
@@ -60,7 +60,7 @@ pub fn device_within(name: &str, limits: Limits) -> Result<Device, Error> {
 /// [`device_within`] for threads that must not block.
 ///
 /// # Errors
-/// As [`device_within`].
+/// The errors of [`device_within`].
 pub async fn device_async(name: &str, limits: Limits) -> Result<Device, Error> {
     let adapter = match name {
         "cpu" => None,

@@ -31,7 +31,7 @@ impl GeneratedImages {
     /// device or a pipe receives one image after the other.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or a file cannot be written.
+    /// Returns an error if the name does not end in `.png`, or a file cannot be written.
     pub fn outputs(path: impl AsRef<Path>, count: usize) -> Result<Vec<Output>, Error> {
         let path = path.as_ref();
         let is_special = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -48,8 +48,8 @@ impl GeneratedImages {
     /// Writes each image as a PNG. Several images become `name-1.png`, `name-2.png` and so on. Returns the files.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or a file cannot be written. The other files are written, and no file is
-    /// ever incomplete.
+    /// Returns an error if the name does not end in `.png`, or a file cannot be written. The other files are written,
+    /// and no file is ever incomplete.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
         let outputs = Self::outputs(path, self.0.len())?;
         let save = |(image, output): (&GeneratedImage, Output)| {
@@ -72,7 +72,7 @@ impl GeneratedImage {
     /// Writes the image as a PNG with its parameters as text.
     ///
     /// # Errors
-    /// When the name does not end in `.png`, or the file cannot be written. No file is ever incomplete.
+    /// Returns an error if the name does not end in `.png`, or the file cannot be written. No file is ever incomplete.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.write(open_png(path.as_ref())?)
     }
@@ -80,7 +80,7 @@ impl GeneratedImage {
     /// Like [`save`](Self::save), to an output that is already open; see [`GeneratedImages::outputs`].
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, output: Output) -> Result<(), Error> {
         let failed = |error| match error {
             png::EncodingError::IoError(error) => error,
@@ -92,7 +92,7 @@ impl GeneratedImage {
     /// The bytes of the PNG that [`save`](Self::save) writes.
     ///
     /// # Errors
-    /// When the text is longer than a PNG allows.
+    /// Returns an error if the text is longer than a PNG allows.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         self.encode(&mut bytes).map_err(Error::Png)?;

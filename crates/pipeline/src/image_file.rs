@@ -25,8 +25,8 @@ pub enum ImageFileError {
         advice: &'static str,
     },
     /// The file is truncated.
-    #[error("is cut short; copy or download it again")]
-    Cut,
+    #[error("is truncated; copy or download it again")]
+    Truncated,
     /// The image has more than [`MAX_PIXELS`](Self::MAX_PIXELS), or its file more than 1 GiB.
     #[error("is too large ({size}); at most {} pixels can be read", Self::MAX_PIXELS)]
     TooLarge {
@@ -75,12 +75,12 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ImageFileError> {
 /// decoded.
 ///
 /// # Errors
-/// When the bytes are another kind of file, are truncated, or contain an image of more than
+/// Returns an error if the bytes are another kind of file, are truncated, or contain an image of more than
 /// [`ImageFileError::MAX_PIXELS`].
 pub fn decode_image(bytes: &[u8]) -> Result<RgbImage, ImageFileError> {
     let format = format(bytes)?;
     if !is_whole(bytes, format) {
-        return Err(ImageFileError::Cut);
+        return Err(ImageFileError::Truncated);
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -100,7 +100,7 @@ pub fn decode_image(bytes: &[u8]) -> Result<RgbImage, ImageFileError> {
 /// Maps the error of a truncated file to its own variant.
 fn failed(error: ImageError) -> ImageFileError {
     match error {
-        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => ImageFileError::Cut,
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => ImageFileError::Truncated,
         ImageError::Limits(_) => ImageFileError::TooLarge { size: "its decoder would need more than 1 GiB".to_owned() },
         error => ImageFileError::Decode(error),
     }

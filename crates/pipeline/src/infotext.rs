@@ -8,12 +8,12 @@ use crate::Request;
 #[derive(Debug, Clone)]
 pub(crate) struct Infotext {
     pub(crate) request: Request,
-    pub(crate) facts: Facts,
+    pub(crate) details: Details,
 }
 
 /// Settings that are not part of the request.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct Details {
     /// AUTOMATIC1111's name of the sampler.
     pub(crate) sampler: &'static str,
     /// AUTOMATIC1111's name of the spacing of the noise levels, if it is not the sampler's default.
@@ -28,17 +28,17 @@ pub(crate) struct Facts {
 impl Infotext {
     /// The text of image `index` of the batch. It names the seed with which a request makes only this image.
     pub(crate) fn of_image(&self, index: usize) -> String {
-        let Self { request, facts } = self;
-        let [width, height] = facts.size;
+        let Self { request, details } = self;
+        let [width, height] = details.size;
         let pairs = [
             ("Steps", Some(request.sampling.steps().to_string())),
-            ("Sampler", Some(facts.sampler.to_owned())),
-            ("Schedule type", facts.schedule.map(str::to_owned)),
+            ("Sampler", Some(details.sampler.to_owned())),
+            ("Schedule type", details.schedule.map(str::to_owned)),
             ("CFG scale", Some(format!("{:?}", request.guidance.scale()))),
             ("Seed", Some(request.seed_of_image(index).to_string())),
             ("Size", Some(format!("{width}x{height}"))),
-            ("Model hash", facts.file.as_ref().and_then(|file| file.short_hash().ok())),
-            ("Model", Some(facts.model.clone())),
+            ("Model hash", details.file.as_ref().and_then(|file| file.short_hash().ok())),
+            ("Model", Some(details.model.clone())),
             ("Clip skip", (request.clip_skip > 0).then(|| (request.clip_skip + 1).to_string())),
             ("RNG", Some("CPU".to_owned())),
             ("Version", Some(format!("pyrograph {}", env!("CARGO_PKG_VERSION")))),

@@ -13,14 +13,14 @@ const DECODER_MAPS: u64 = 4;
 
 /// The memory of a device.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub(crate) struct AvailableMemory {
     /// Bytes of the largest tensor; `None` if only memory limits it.
     pub(crate) tensor: Option<u64>,
     /// Free bytes; `None` if unknown, as on GPUs.
     pub(crate) memory: Option<u64>,
 }
 
-impl Room {
+impl AvailableMemory {
     /// The memory of `device` that is available now.
     pub(crate) fn of(device: &Device) -> Self {
         let tensor = device.largest_binding();
@@ -57,10 +57,10 @@ impl Calls<'_> {
     /// The largest number of samples per call; the results do not depend on it.
     ///
     /// # Errors
-    /// When a single sample is too large.
-    pub(crate) fn samples_at_once(&self, batch: usize, room: Room) -> Result<usize, Error> {
-        let fitting = (2..=batch).rev().find(|&samples| self.check(samples, room).is_ok());
-        fitting.map_or_else(|| self.check(1, room).map(|()| 1), Ok)
+    /// Returns an error if a single sample is too large.
+    pub(crate) fn samples_at_once(&self, batch: usize, available: AvailableMemory) -> Result<usize, Error> {
+        let fitting = (2..=batch).rev().find(|&samples| self.check(samples, available).is_ok());
+        fitting.map_or_else(|| self.check(1, available).map(|()| 1), Ok)
     }
 
     /// Bytes of all tensors of a call, without the weights.
@@ -68,10 +68,10 @@ impl Calls<'_> {
         self.extent(samples).activations
     }
 
-    fn check(&self, samples: usize, room: Room) -> Result<(), Error> {
+    fn check(&self, samples: usize, available: AvailableMemory) -> Result<(), Error> {
         let extent = self.extent(samples);
-        room.check_tensor("the largest tensor of the UNet", extent.largest_tensor)?;
-        room.check_memory("the UNet", extent.activations)
+        available.check_tensor("the largest tensor of the UNet", extent.largest_tensor)?;
+        available.check_memory("the UNet", extent.activations)
     }
 
     fn extent(&self, samples: usize) -> pyrograph_unet::Extent {
@@ -84,20 +84,20 @@ impl Calls<'_> {
 /// the weights.
 ///
 /// # Errors
-/// When they do not fit.
-pub(crate) fn check_decoder(decoder: &Decoder, latents: [usize; 4], room: Room) -> Result<u64, Error> {
+/// Returns an error if they do not fit.
+pub(crate) fn check_decoder(decoder: &Decoder, latents: [usize; 4], available: AvailableMemory) -> Result<u64, Error> {
     let extent = decoder.extent(latents)?;
     let needed = DECODER_MAPS * extent.largest_map * size_of::<f32>() as u64;
-    room.check_memory("the autoencoder", needed).map(|()| needed)
+    available.check_memory("the autoencoder", needed).map(|()| needed)
 }
 
 /// Checks that `device` has memory for the weights of a checkpoint: UNet and text encoder as `dtype`, the autoencoder
 /// as float32.
 ///
 /// # Errors
-/// When it has not enough.
+/// Returns an error if it has not enough.
 pub(crate) fn check_weights(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<(), Error> {
-    let room = Room::of(device);
+    let available = AvailableMemory::of(device);
     let (unet, text, vae) = (&checkpoint.unet.weights, &checkpoint.text_encoder.weights, &checkpoint.vae.weights);
     let bytes = |weights: &dyn Weights, dtype: DType| -> Vec<u64> {
         let infos = weights.names().into_iter().filter_map(|name| weights.info(name));
@@ -106,8 +106,8 @@ pub(crate) fn check_weights(checkpoint: &Checkpoint, dtype: DType, device: &Devi
     let [unet, text, vae] = [bytes(&**unet, dtype), bytes(&**text, dtype), bytes(&**vae, DType::F32)];
     // The token table stays on the CPU if it is too large.
     let largest = unet.iter().chain(&vae).copied().max().unwrap_or(0);
-    room.check_tensor("the largest tensor of the weights", largest)?;
-    room.check_memory("the weights", [unet, text, vae].concat().iter().sum())
+    available.check_tensor("the largest tensor of the weights", largest)?;
+    available.check_memory("the weights", [unet, text, vae].concat().iter().sum())
 }
 
 /// Bytes of memory that the program can have: without swapping according to Linux, or the address space of WebAssembly; `None` on
@@ -126,7 +126,7 @@ fn free_memory() -> Option<u64> {
 mod tests {
     use super::*;
 
-    const NO_ROOM: Room = Room { tensor: None, memory: None };
+    const UNKNOWN: AvailableMemory = AvailableMemory { tensor: None, memory: None };
 
     fn calls(config: &UNet2dConditionConfig, size: [usize; 2]) -> Calls<'_> {
         Calls { config, size, text_tokens: 77, dtype: DType::F32 }
@@ -140,10 +140,10 @@ mod tests {
         let calls = calls(&config, [64, 64]);
         assert_eq!(calls.extent(1).largest_tensor, 9 * 2560 * 1280 * 4);
         assert_eq!(calls.extent(3).largest_tensor, 3 * 4096 * 8 * 320 * 4);
-        let webgpu = Room { tensor: Some(128 << 20), ..NO_ROOM };
+        let webgpu = AvailableMemory { tensor: Some(128 << 20), ..UNKNOWN };
         assert_eq!(calls.samples_at_once(2, webgpu).expect("two samples fit"), 2);
         assert_eq!(calls.samples_at_once(10, webgpu).expect("parts of ten samples fit"), 3);
-        assert_eq!(calls.samples_at_once(10, NO_ROOM).expect("there is no limit"), 10);
+        assert_eq!(calls.samples_at_once(10, UNKNOWN).expect("there is no limit"), 10);
     }
 
     #[test]
@@ -151,15 +151,18 @@ mod tests {
         let config = UNet2dConditionConfig::default();
         let calls = calls(&config, [64, 64]);
         let memory = Some(calls.activations(4));
-        assert_eq!(calls.samples_at_once(10, Room { memory, ..NO_ROOM }).expect("four samples fit"), 4);
+        assert_eq!(calls.samples_at_once(10, AvailableMemory { memory, ..UNKNOWN }).expect("four samples fit"), 4);
     }
 
     #[test]
     fn a_single_sample_that_is_too_large_is_an_error() {
         let config = UNet2dConditionConfig::default();
         let calls = calls(&config, [2048, 2048]);
-        for room in [Room { tensor: Some(128 << 20), ..NO_ROOM }, Room { memory: Some(24 << 30), ..NO_ROOM }] {
-            let error = calls.samples_at_once(2, room).expect_err("16384 x 16384 pixels");
+        for available in [
+            AvailableMemory { tensor: Some(128 << 20), ..UNKNOWN },
+            AvailableMemory { memory: Some(24 << 30), ..UNKNOWN },
+        ] {
+            let error = calls.samples_at_once(2, available).expect_err("16384 x 16384 pixels");
             assert!(matches!(error, Error::Memory { needed, available, .. } if needed > available), "{error}");
         }
     }

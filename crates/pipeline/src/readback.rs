@@ -12,7 +12,7 @@ use crate::Error;
 /// The values of a tensor in row-major order, as float32.
 ///
 /// # Errors
-/// When the device fails, or a value is NaN or infinity; `advice` goes into the message.
+/// Returns an error if the device fails, or a value is NaN or infinity; `advice` goes into the message.
 pub(crate) async fn finite<const D: usize>(
     stage: &'static str,
     advice: &'static str,
@@ -28,7 +28,7 @@ pub(crate) async fn finite<const D: usize>(
 ///
 /// # Errors
 /// The panic's message.
-pub(crate) fn guarded<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn catch_panics<T>(stage: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());

@@ -2,6 +2,7 @@
 
 mod json;
 
+use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use burn::tensor::TensorData;
@@ -218,16 +219,74 @@ impl Request {
     /// # Errors
     /// [`Error::Request`] with the first field that is out of range.
     pub fn validate(&self) -> Result<(), Error> {
-        let check =
-            |holds: bool, field, problem: &str| if holds { Ok(()) } else { Err(Error::request(field, problem)) };
-        check((1..=10_000).contains(&self.sampling.steps()), "steps", "must be 1 to 10000")?;
-        check((1..=256).contains(&self.batch_size), "batch_size", "must be 1 to 256")?;
-        check(self.guidance.scale().is_finite(), "guidance_scale", "must be a finite number")?;
-        check((0.0..=1.0).contains(&self.guidance.rescale), "guidance_rescale", "must be 0 to 1")
+        fn check(holds: bool, field: &'static str, value: impl Display, expected: &str) -> Result<(), Error> {
+            if holds { Ok(()) } else { Err(Error::request(field, format!("{value} is not {expected}"))) }
+        }
+        let steps = self.sampling.steps();
+        check((1..=10_000).contains(&steps), "steps", steps, "1 to 10000")?;
+        check((1..=256).contains(&self.batch_size), "batch_size", self.batch_size, "1 to 256")?;
+        let Guidance { rescale, .. } = self.guidance;
+        let scale = self.guidance.scale();
+        check(scale.is_finite(), "guidance_scale", scale, "a finite number")?;
+        check((0.0..=1.0).contains(&rescale), "guidance_rescale", rescale, "0 to 1")
     }
+}
+
+/// The largest width and height in pixels.
+const LARGEST_SIDE: usize = 16_384;
+
+/// Checks a width or height in pixels.
+///
+/// # Errors
+/// Returns an error with the nearest valid sizes if it is zero, too large, or not a multiple of `multiple`.
+pub(crate) fn check_side(field: &'static str, pixels: usize, multiple: usize) -> Result<(), Error> {
+    let below = pixels.min(LARGEST_SIDE) / multiple * multiple;
+    let problem = match below {
+        0 => format!("{pixels} is too small; use {multiple} or more"),
+        _ if pixels > LARGEST_SIDE => format!("{pixels} is too large; use {below} or less"),
+        _ if pixels == below => return Ok(()),
+        _ if below + multiple > LARGEST_SIDE => format!("{pixels} is not a multiple of {multiple}; use {below}"),
+        _ => format!("{pixels} is not a multiple of {multiple}; use {below} or {}", below + multiple),
+    };
+    Err(Error::request(field, problem))
 }
 
 /// A random seed of 32 bits. The hash keys of the standard library provide the operating system's randomness.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish() & 0xffff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_size_names_the_nearest_valid_ones() {
+        for (pixels, expected) in [
+            (0, "0 is too small; use 64 or more"),
+            (63, "63 is too small; use 64 or more"),
+            (500, "500 is not a multiple of 64; use 448 or 512"),
+            (16_385, "16385 is too large; use 16384 or less"),
+            (usize::MAX, "18446744073709551615 is too large; use 16384 or less"),
+        ] {
+            let error = check_side("width", pixels, 64).expect_err("it is wrong");
+            assert_eq!(error.to_string(), format!("width: {expected}"));
+        }
+        for pixels in [64, 512, 16_384] {
+            check_side("width", pixels, 64).expect("it is right");
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_named() {
+        for (request, expected) in [
+            (Request::text("").with_steps(0), "steps: 0 is not 1 to 10000"),
+            (Request::text("").with_batch_size(257), "batch_size: 257 is not 1 to 256"),
+            (Request::text("").with_guidance_scale(f64::NAN), "guidance_scale: NaN is not a finite number"),
+            (Request::text("").with_guidance_rescale(1.5), "guidance_rescale: 1.5 is not 0 to 1"),
+        ] {
+            assert_eq!(request.validate().expect_err("it is wrong").to_string(), expected);
+        }
+        Request::text("").validate().expect("the defaults are right");
+    }
 }

@@ -22,7 +22,7 @@ impl Disproportionate {
     /// Checks that a square can be cropped from an image of this size.
     ///
     /// # Errors
-    /// When it cannot.
+    /// Returns an error if it cannot.
     pub fn check(width: u32, height: u32) -> Result<(), Self> {
         let (shorter, longer) = (width.min(height), width.max(height));
         if shorter == 0 || longer > shorter.saturating_mul(Self::LONGEST) {

@@ -33,8 +33,8 @@ impl Sampler {
     /// The algorithm of the request, else that of the checkpoint.
     pub(crate) fn algorithm(&self, request: &Request) -> Result<Algorithm, Error> {
         let algorithm = request.sampling.scheduler.map_or_else(|| self.own_algorithm(), Ok)?;
-        if request.sampling.karras == Some(true) && !algorithm.knows_karras_sigmas() {
-            let known = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.knows_karras_sigmas());
+        if request.sampling.karras == Some(true) && !algorithm.supports_karras_sigmas() {
+            let known = Algorithm::ALL.into_iter().filter(|algorithm| algorithm.supports_karras_sigmas());
             let known: Vec<String> = known.map(|algorithm| algorithm.to_string()).collect();
             let problem = format!("{algorithm} has no Karras sigmas; these have: {}", known.join(", "));
             return Err(Error::request("karras", problem));
@@ -45,16 +45,17 @@ impl Sampler {
     /// The spacing of the request's noise levels, if it is not the algorithm's default.
     ///
     /// # Errors
-    /// When the checkpoint's scheduler has a setting that is not implemented.
+    /// Returns an error if the checkpoint's scheduler has a setting that is not implemented.
     pub(crate) fn schedule(&self, algorithm: Algorithm, request: &Request) -> Result<Option<SigmaSchedule>, Error> {
         let schedule = self.config(algorithm, request)?.sigma_schedule();
-        Ok(schedule.filter(|_| algorithm.knows_karras_sigmas()))
+        Ok(schedule.filter(|_| algorithm.supports_karras_sigmas()))
     }
 
     /// The scheduler of a run.
     ///
     /// # Errors
-    /// When the checkpoint's scheduler has a setting that is not implemented, or does not support this number of steps.
+    /// Returns an error if the checkpoint's scheduler has a setting that is not implemented, or does not support this
+    /// number of steps.
     pub(crate) fn build(&self, algorithm: Algorithm, request: &Request) -> Result<Scheduler, Error> {
         Ok(algorithm.build(&self.config(algorithm, request)?, request.sampling.steps())?)
     }

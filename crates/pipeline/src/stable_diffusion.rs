@@ -11,9 +11,10 @@ use pyrograph_unet::{UNet2dConditionConfig, UNet2dConditionModel};
 use crate::conditioning::Conditioning;
 use crate::decode::Decoder;
 use crate::denoising::Parts;
-use crate::infotext::{Facts, Infotext};
-use crate::memory::{self, Calls, Room};
-use crate::readback::guarded;
+use crate::infotext::{Details, Infotext};
+use crate::memory::{self, AvailableMemory, Calls};
+use crate::readback::catch_panics;
+use crate::request::check_side;
 use crate::sampler::Sampler;
 use crate::start::Start;
 use crate::text::TextEncoder;
@@ -74,7 +75,7 @@ impl StableDiffusion {
     /// Loads a diffusers folder or a single `.safetensors` or `.ckpt` file to `device`, in float32.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read, or is not Stable Diffusion 1 or 2.
+    /// Returns an error if the checkpoint cannot be read, or is not Stable Diffusion 1 or 2.
     pub fn from_path(path: impl AsRef<Path>, device: &Device) -> Result<Self, Error> {
         Self::open(path.as_ref(), device, LoadOptions::default())
     }
@@ -82,7 +83,7 @@ impl StableDiffusion {
     /// Loads a checkpoint like [`StableDiffusion::from_path`], from any storage and with options.
     ///
     /// # Errors
-    /// As [`StableDiffusion::from_path`], and when float16 is requested on a device that does not support it.
+    /// The errors of [`StableDiffusion::from_path`], and when float16 is requested on a device that does not support it.
     pub fn open(location: impl Into<Location>, device: &Device, options: LoadOptions) -> Result<Self, Error> {
         let location = location.into();
         let checkpoint = Checkpoint::open(location.clone())?;
@@ -93,14 +94,14 @@ impl StableDiffusion {
     /// Loads a checkpoint that is already open. The parameters of its images call it `name`.
     ///
     /// # Errors
-    /// As [`StableDiffusion::open`].
+    /// The errors of [`StableDiffusion::open`].
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
         name: &str,
         device: &Device,
         options: LoadOptions,
     ) -> Result<Self, Error> {
-        guarded("loading", || Self::load(checkpoint, name, device, options))?
+        catch_panics("loading", || Self::load(checkpoint, name, device, options))?
     }
 
     fn load(checkpoint: &Checkpoint, name: &str, device: &Device, options: LoadOptions) -> Result<Self, Error> {
@@ -142,7 +143,7 @@ impl StableDiffusion {
     /// Generates the images of a request.
     ///
     /// # Errors
-    /// When the request does not fit the model, the device fails, or a result is not finite.
+    /// Returns an error if the request does not fit the model, the device fails, or a result is not finite.
     pub fn generate(&self, request: &Request) -> Result<GeneratedImages, Error> {
         let mut denoising = self.denoise(request)?;
         denoising.try_for_each(|step| step.map(drop))?;
@@ -152,7 +153,7 @@ impl StableDiffusion {
     /// Prepares the denoising of a request. Iterate over the result to make the steps.
     ///
     /// # Errors
-    /// When the request does not fit the model or the device.
+    /// Returns an error if the request does not fit the model or the device.
     pub fn denoise(&self, request: &Request) -> Result<Denoising, Error> {
         let request = &request.clone().or_defaults(self.defaults);
         request.validate()?;
@@ -167,10 +168,10 @@ impl StableDiffusion {
             decoder: self.decoder.clone(),
             scheduler,
             noise,
-            conditioning: guarded("the text encoder", || Conditioning::new(request, &self.text_encoder))??,
+            conditioning: catch_panics("the text encoder", || Conditioning::new(request, &self.text_encoder))??,
             guidance_rescale: request.guidance.rescale,
             samples_at_once,
-            infotext: Infotext { request: request.clone(), facts: self.facts(request, algorithm, shape)? },
+            infotext: Infotext { request: request.clone(), details: self.details(request, algorithm, shape)? },
         };
         Ok(Denoising::new(parts, start))
     }
@@ -179,21 +180,21 @@ impl StableDiffusion {
     /// are more.
     ///
     /// # Errors
-    /// When the request does not fit the model or the device.
+    /// Returns an error if the request does not fit the model or the device.
     pub fn memory(&self, request: &Request) -> Result<u64, Error> {
         let request = &request.clone().or_defaults(self.defaults);
         request.validate()?;
         let latents = self.latent_shape(request)?;
-        let decoder = self.decoder_memory(latents, Room::of(&self.device))?;
+        let decoder = self.decoder_memory(latents, AvailableMemory::of(&self.device))?;
         Ok(decoder.max(self.calls(latents).activations(self.samples_at_once(request, latents)?)))
     }
 
     /// The largest number of samples per call of the UNet.
     fn samples_at_once(&self, request: &Request, latents: [usize; 4]) -> Result<usize, Error> {
-        let room = Room::of(&self.device);
-        self.decoder_memory(latents, room)?;
+        let available = AvailableMemory::of(&self.device);
+        self.decoder_memory(latents, available)?;
         let samples = if request.guidance.is_on() { 2 * latents[0] } else { latents[0] };
-        self.calls(latents).samples_at_once(if self.low_memory { 1 } else { samples }, room)
+        self.calls(latents).samples_at_once(if self.low_memory { 1 } else { samples }, available)
     }
 
     fn calls(&self, [_, _, height, width]: [usize; 4]) -> Calls<'_> {
@@ -202,8 +203,12 @@ impl StableDiffusion {
     }
 
     /// Images are decoded one by one.
-    fn decoder_memory(&self, [_, channels, height, width]: [usize; 4], room: Room) -> Result<u64, Error> {
-        memory::check_decoder(&self.decoder, [1, channels, height, width], room)
+    fn decoder_memory(
+        &self,
+        [_, channels, height, width]: [usize; 4],
+        available: AvailableMemory,
+    ) -> Result<u64, Error> {
+        memory::check_decoder(&self.decoder, [1, channels, height, width], available)
     }
 
     /// Decodes latents in the form of [`Denoising::latents`] image by image, and in bands where a whole image would be
@@ -213,7 +218,7 @@ impl StableDiffusion {
     /// `[batch, channels, height, width]`
     ///
     /// # Errors
-    /// When the device fails, or latents or images are not finite.
+    /// Returns an error if the device fails, or latents or images are not finite.
     pub fn decode(&self, latents: Tensor<4>) -> Result<GeneratedImages, Error> {
         pollster::block_on(self.decode_async(latents))
     }
@@ -221,7 +226,7 @@ impl StableDiffusion {
     /// [`decode`](Self::decode) for threads that must not block.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode).
+    /// The errors of [`decode`](Self::decode).
     pub async fn decode_async(&self, latents: Tensor<4>) -> Result<GeneratedImages, Error> {
         let images = self.decoder.images(latents).await?;
         Ok(GeneratedImages::new(images.into_iter().map(|image| (image, String::new())).collect()))
@@ -230,7 +235,7 @@ impl StableDiffusion {
     /// The ends of the request's prompt and negative prompt that are too long for the text encoder.
     ///
     /// # Errors
-    /// When the prompt cannot be tokenized.
+    /// Returns an error if the prompt cannot be tokenized.
     pub fn dropped(&self, request: &Request) -> Result<Vec<String>, Error> {
         let prompts = [&request.prompt, &request.negative_prompt].into_iter();
         prompts.filter_map(|prompt| self.text_encoder.dropped(prompt).transpose()).collect()
@@ -251,14 +256,14 @@ impl StableDiffusion {
         &self.unused
     }
 
-    fn facts(
+    fn details(
         &self,
         request: &Request,
         algorithm: Algorithm,
         [_, _, height, width]: [usize; 4],
-    ) -> Result<Facts, Error> {
+    ) -> Result<Details, Error> {
         let schedule = self.sampler.schedule(algorithm, request)?;
-        Ok(Facts {
+        Ok(Details {
             sampler: algorithm.automatic1111_name(),
             schedule: schedule.map(SigmaSchedule::automatic1111_name),
             size: [width, height].map(|side| side * self.decoder.downsampling),
@@ -274,10 +279,7 @@ impl StableDiffusion {
             let factor = self.decoder.downsampling;
             let pixels = pixels.unwrap_or(default * factor);
             let multiple = factor.max(8);
-            match pixels {
-                1..=16_384 if pixels.is_multiple_of(multiple) => Ok(pixels / factor),
-                _ => Err(Error::request(field, format!("must be a multiple of {multiple} up to 16384, not {pixels}"))),
-            }
+            check_side(field, pixels, multiple).map(|()| pixels / factor)
         };
         let (height, width) = (side("height", height, default_height)?, side("width", width, default_width)?);
         Ok([request.batch_size, self.decoder.latent_channels, height, width])

@@ -18,7 +18,7 @@ impl Start {
     /// Noise for a blank canvas: that of the request, else that of the generators.
     ///
     /// # Errors
-    /// When the request's noise has another shape.
+    /// Returns an error if the request's noise has another shape.
     pub(crate) fn new(
         request: &Request,
         shape: [usize; 4],

@@ -143,7 +143,7 @@ impl Algorithm {
 
     /// Whether the algorithm can use a [`SigmaSchedule`], such as the noise levels of Karras et al.
     #[must_use]
-    pub fn knows_karras_sigmas(self) -> bool {
+    pub fn supports_karras_sigmas(self) -> bool {
         !matches!(self, Self::Ddpm | Self::Ddim | Self::Pndm | Self::Lcm | Self::EulerAncestral)
     }
 
@@ -154,7 +154,7 @@ impl Algorithm {
     /// Zero steps, more steps than the algorithm supports, or settings that it cannot use.
     pub fn build(self, config: &SchedulerConfig, steps: usize) -> Result<Scheduler, SchedulerError> {
         config.validate()?;
-        let config = &config.seen_by(self);
+        let config = &config.for_algorithm(self);
         self.check_steps(steps, 1, config.num_train_timesteps(), "")?;
         match self {
             Self::Ddpm => Ddpm::build(config, steps),

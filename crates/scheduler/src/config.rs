@@ -171,12 +171,12 @@ impl SchedulerConfig {
 
     /// The configuration for `algorithm`: the pipeline's corrections of missing keys apply only to the file's own
     /// class.
-    pub(crate) fn seen_by(&self, algorithm: Algorithm) -> Self {
+    pub(crate) fn for_algorithm(&self, algorithm: Algorithm) -> Self {
         let mut config = self.clone();
         if self.corrected && self.class_name.as_deref() == Some(algorithm.class_name()) {
             (config.steps_offset, config.clip_sample) = (Some(1), Some(false));
         }
-        if algorithm.knows_karras_sigmas() { config } else { config.with_sigma_schedule(None) }
+        if algorithm.supports_karras_sigmas() { config } else { config.with_sigma_schedule(None) }
     }
 
     /// The spacing of the noise levels, if `use_karras_sigmas`, `use_exponential_sigmas` or `use_beta_sigmas` is true.

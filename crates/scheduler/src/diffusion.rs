@@ -40,7 +40,7 @@ impl Diffusion {
     /// The process of a configuration, with DDPM's defaults.
     ///
     /// # Errors
-    /// When the betas leave no signal.
+    /// Returns an error if the betas leave no signal.
     pub fn new(config: &SchedulerConfig) -> Result<Self, SchedulerError> {
         Ok(Self {
             noise: NoiseSchedule::rescaled(config, BetaDefaults::DDPM)?,

@@ -112,7 +112,7 @@ impl Schedule {
 /// The whole timesteps of DDPM, DDIM and PNDM; `leading` by default.
 ///
 /// # Errors
-/// When `steps_offset` leads beyond the noise schedule.
+/// Returns an error if `steps_offset` leads beyond the noise schedule.
 pub(crate) fn whole_timesteps(
     config: &SchedulerConfig,
     train: usize,

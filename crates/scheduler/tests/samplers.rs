@@ -66,7 +66,7 @@ fn predictions_are_interchangeable() {
     for algorithm in Algorithm::ALL {
         let kinds = [PredictionType::Epsilon, PredictionType::VPrediction, PredictionType::Sample];
         let kinds = &kinds[..if algorithm == Algorithm::Pndm { 1 } else { 3 }];
-        for karras in [false, algorithm.knows_karras_sigmas()] {
+        for karras in [false, algorithm.supports_karras_sigmas()] {
             let runs = kinds.iter().map(|&kind| {
                 let mut config = latent();
                 (config.prediction_type, config.use_karras_sigmas) = (Some(kind), Some(karras));

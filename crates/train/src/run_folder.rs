@@ -64,7 +64,7 @@ impl RunFolder {
     /// The checkpoint to resume from.
     ///
     /// # Errors
-    /// When `latest` cannot be read or names no checkpoint.
+    /// Returns an error if `latest` cannot be read or names no checkpoint.
     pub fn latest(&self) -> Result<Option<PathBuf>, TrainError> {
         let pointer = self.path.join(CHECKPOINTS).join(LATEST);
         let name = match fs::read_to_string(&pointer) {
@@ -81,7 +81,7 @@ impl RunFolder {
     /// Makes a checkpoint of the files that `fill` writes to the folder it is given, and removes the older one.
     ///
     /// # Errors
-    /// When the checkpoint cannot be written; the older one is as it was.
+    /// Returns an error if the checkpoint cannot be written; the older one is as it was.
     pub fn save(&self, step: usize, fill: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
         let checkpoint = self.unused_name(step);
         let failed = TrainError::checkpoint::<io::Error>(&checkpoint);

@@ -210,7 +210,7 @@ fn unusable_images_are_found_when_a_folder_is_opened() {
         BadImage { cause: Error::Read { cause, .. }, .. } => cause,
         other => panic!("{other}"),
     };
-    assert!(matches!(cause(0), ImageFileError::Cut));
+    assert!(matches!(cause(0), ImageFileError::Truncated));
     assert!(matches!(cause(1), ImageFileError::Io(_)));
     assert!(matches!(cause(2), ImageFileError::Format { .. }));
     assert!(matches!(cause(3), ImageFileError::Disproportionate(_)));

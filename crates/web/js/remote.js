@@ -49,7 +49,7 @@ class Visit {
       const files = new Map([...blobs].map(([path, blob]) => [path, new ModelFile(blob)]));
       const find = (path) => {
         // A later version of this library may read more files than the version that stored the model.
-        if (!files.has(path) && !index.absent.includes(path)) throw new NotKept();
+        if (!files.has(path) && !index.absent.includes(path)) throw new NotStored();
         return files.get(path);
       };
       const checkpoint = await open(index.url, index.isFolder, find);
@@ -57,7 +57,7 @@ class Visit {
     } catch (error) {
       release();
       if (error.name === "ModelError") await forget(name);
-      else if (!(error instanceof NotKept)) throw error;
+      else if (!(error instanceof NotStored)) throw error;
       return undefined;
     }
   }
@@ -113,7 +113,7 @@ class Visit {
 }
 
 /** A file was not requested when the model was stored. */
-class NotKept extends Error {}
+class NotStored extends Error {}
 
 /** Counts the received bytes of all files. */
 function counter(progress, length, report) {

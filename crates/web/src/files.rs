@@ -37,7 +37,8 @@ impl OpenCheckpoint {
     /// `ModelFile`, or `undefined` if the file does not exist.
     ///
     /// # Errors
-    /// When a file is missing, broken, or of another kind of model (a `ModelError`), and when `find` fails.
+    /// Returns an error if a file is missing, broken, or of another kind of model (a `ModelError`), and when `find`
+    /// fails.
     pub async fn open(name: &str, is_folder: bool, find: &Function) -> Result<Self, JsValue> {
         let files = if is_folder { OnDemand::folder(name) } else { OnDemand::file(name) };
         loop {

@@ -24,7 +24,7 @@ impl Loader {
     /// Starts the device, before any file is fetched.
     ///
     /// # Errors
-    /// When the request is wrong, or there is no such device.
+    /// Returns an error if the request is wrong, or there is no such device.
     pub async fn start(request: &str) -> Result<Self, JsError> {
         let request: LoadRequest = parse(request)?;
         let device = device_async(request.device.name(), request.limits.into()).await?;
@@ -34,7 +34,7 @@ impl Loader {
     /// Loads a checkpoint one tensor at a time. The parameters of its images call the model `name`.
     ///
     /// # Errors
-    /// When a configuration or a tensor is wrong (a `ModelError`), or the device fails.
+    /// Returns an error if a configuration or a tensor is wrong (a `ModelError`), or the device fails.
     pub fn load(self, checkpoint: OpenCheckpoint, name: &str) -> Result<Model, JsValue> {
         let Self { device, options } = self;
         let pipeline = StableDiffusion::from_checkpoint(&checkpoint.0, name, &device, options).map_err(model_error)?;
@@ -69,7 +69,7 @@ impl Model {
     /// result resolves to `false`, the request is cancelled and there are no images.
     ///
     /// # Errors
-    /// When the request does not fit the model, the device fails, or `on_step` fails.
+    /// Returns an error if the request does not fit the model, the device fails, or `on_step` fails.
     pub async fn generate(
         &self,
         request: &str,

@@ -66,7 +66,7 @@ impl LoadRequest {
     /// The options for a device.
     ///
     /// # Errors
-    /// When float16 is requested on a device that does not support it. Nothing is downloaded then.
+    /// Returns an error if float16 is requested on a device that does not support it. Nothing is downloaded then.
     pub(crate) fn options(&self, device: &Device) -> Result<LoadOptions, JsError> {
         let f16 = match self.dtype {
             Dtype::Auto => device.supports_f16(),

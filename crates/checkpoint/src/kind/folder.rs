@@ -8,7 +8,7 @@ use crate::{CheckpointError, Location};
 /// <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>
 ///
 /// # Errors
-/// When `refs/main` names no snapshot, and there is not exactly one.
+/// Returns an error if `refs/main` names no snapshot, and there is not exactly one.
 pub(crate) fn model_folder(folder: Location) -> Result<Location, CheckpointError> {
     let snapshots = folder.join("snapshots");
     if !snapshots.is_dir() || folder.join("model_index.json").is_file() || folder.join("config.json").is_file() {

@@ -103,11 +103,11 @@ pub enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(beginning) | Self::Text(beginning) => write!(f, "{} (`{beginning}`)", self.what())?,
+            Self::Json(beginning) | Self::Text(beginning) => write!(f, "{} (`{beginning}`)", self.description())?,
             Self::Archive(format) => write!(f, "a {format} archive")?,
             Self::Document(format) => write!(f, "a {format}")?,
             Self::Adapter(network) => f.write_str(network)?,
-            known => f.write_str(known.what())?,
+            known => f.write_str(known.description())?,
         }
         match self {
             Self::HubCache(snapshots) if !snapshots.is_empty() => {
@@ -122,7 +122,7 @@ impl fmt::Display for Kind {
 
 impl Kind {
     /// The name of the kind. For variants with fields, it leaves the fields out.
-    fn what(&self) -> &'static str {
+    fn description(&self) -> &'static str {
         match self {
             Self::Safetensors => "a safetensors file",
             Self::Pickle => "a pickle",

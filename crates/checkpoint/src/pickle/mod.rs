@@ -52,8 +52,8 @@ impl PickleFile {
     /// Reads the pickle and the position of every tensor's elements.
     ///
     /// # Errors
-    /// When the file cannot be read, is not such a file, makes a call that does not build tensors, or has tensors that
-    /// exceed their storage.
+    /// Returns an error if the file cannot be read, is not such a file, makes a call that does not build tensors, or
+    /// has tensors that exceed their storage.
     pub fn open(location: impl Into<Location>) -> Result<Self, CheckpointError> {
         let location = location.into();
         let file = location.to_string();

@@ -25,7 +25,7 @@ impl Place {
     /// The bytes `window` of the storage. If they are the whole storage, its checksum is verified.
     ///
     /// # Errors
-    /// When the file cannot be read or was changed, or the window is not inside the storage.
+    /// Returns an error if the file cannot be read or was changed, or the window is not inside the storage.
     pub(crate) fn read(&self, file: &mut dyn Source, window: Range<u64>) -> io::Result<Vec<u8>> {
         let length = window.end.checked_sub(window.start).filter(|_| window.end <= self.length);
         let length = length.and_then(|length| usize::try_from(length).ok()).ok_or(io::ErrorKind::InvalidInput)?;

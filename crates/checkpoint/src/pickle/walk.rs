@@ -30,7 +30,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// # Errors
-    /// When tensors do not fit their storages, or there is more than a pickle of that length can have.
+    /// Returns an error if tensors do not fit their storages, or there is more than a pickle of that length can have.
     pub(super) fn of(pickle: &Pickle, storages: &Storages) -> Result<Self, PickleError> {
         let budget = pickle.length * BUDGET_PER_BYTE + SMALLEST_BUDGET;
         let contents = Self { tensors: BTreeMap::new(), notes: BTreeMap::new() };

@@ -31,7 +31,7 @@ impl<M: Module> Trainer<M> {
     /// was there is replaced.
     ///
     /// # Errors
-    /// When the folder cannot be written; one that was there is as it was.
+    /// Returns an error if the folder cannot be written; one that was there is as it was.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
         replace_folder(folder, |new| self.write(new))
     }
@@ -40,7 +40,7 @@ impl<M: Module> Trainer<M> {
     /// one.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// Returns an error if the folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
         disk::create_folder(folder).map_err(TrainError::checkpoint(folder))?;
         let model = self.model.clone().valid();
@@ -59,7 +59,8 @@ impl<M: Module> Trainer<M> {
     /// configuration the steps to come are those of a run that never stopped.
     ///
     /// # Errors
-    /// When the folder cannot be read or belongs to another model: the first tensor of another shape is named.
+    /// Returns an error if the folder cannot be read or belongs to another model: the first tensor of another shape is
+    /// named.
     pub fn resume(model: M, config: TrainerConfig, folder: &Path) -> Result<Self, TrainError> {
         recover_folder(folder).map_err(TrainError::checkpoint(folder))?;
         let state = fs::read_to_string(folder.join(STATE)).map_err(TrainError::checkpoint(folder))?;
