@@ -51,7 +51,7 @@ pub struct Stage {
     head_dim: u32,
 }
 
-/// Where attention is computed.
+/// A form of the shader, by the units that it computes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
     /// In registers, on tiles in workgroup memory: `attention.wgsl`.

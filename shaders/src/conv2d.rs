@@ -43,7 +43,7 @@ pub struct Stage {
     add: bool,
 }
 
-/// Where the convolution is computed.
+/// A form of the shader, by the units that it computes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// In registers, on tiles in workgroup memory: `conv2d.wgsl`. The input's channels are a multiple of four.

@@ -28,7 +28,7 @@ pub struct Stage {
     epilogue: Epilogue,
 }
 
-/// Where the product is computed.
+/// A form of the shader, by the units that it computes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// In registers, on tiles in workgroup memory: `matmul.wgsl`.

@@ -1,9 +1,9 @@
 /// Units that multiply small matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatrixUnits {
-    /// Of 8 x 8.
+    /// Tiles of 8 x 8.
     Eight,
-    /// Of 16 x 16.
+    /// Tiles of 16 x 16.
     Sixteen,
 }
 

@@ -96,7 +96,7 @@ impl VqModelConfig {
         })
     }
 
-    /// How many pixels one latent pixel stands for, along each axis.
+    /// The number of image pixels per latent pixel, along each axis.
     pub fn downsampling(&self) -> usize {
         self.networks().downsampling()
     }

@@ -80,7 +80,7 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
 /// Creates the file `path` by calling `write`. This counts as one operation; the file is not synced.
 ///
 /// # Errors
-/// Those of `write`.
+/// The errors of `write`.
 pub fn write_with(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     faults::operation()?;
     write(path)?;

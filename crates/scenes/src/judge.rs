@@ -11,7 +11,7 @@ pub struct SceneJudge {
     drawings: Vec<Drawing>,
 }
 
-/// What a scene shows.
+/// The contents of a scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Labels<'a> {
     /// The name of the object, or of the left one of two.

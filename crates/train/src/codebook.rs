@@ -6,7 +6,7 @@ use pyrograph_scheduler::Generator;
 /// <https://arxiv.org/abs/1711.00937>, appendix A.1), instead of by gradients.
 #[derive(Clone, Debug)]
 pub struct CodebookMeans {
-    /// How often each code was taken, a running mean: `[codes]`, without autodiff.
+    /// The running mean of how often each code was chosen: `[codes]`, without autodiff.
     pub counts: Tensor<1>,
     decay: f64,
 }

@@ -189,7 +189,7 @@ impl Dataset {
         self.lines.iter().map(|line| line.caption.as_str())
     }
 
-    /// What the list says of image number `index` beside its name and caption: for evaluation.
+    /// A value that the list has for image number `index` beside its name and caption; evaluation uses them.
     pub fn label(&self, index: usize, key: &str) -> Option<&Value> {
         self.lines[index].labels.get(key)
     }

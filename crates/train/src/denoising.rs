@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use pyrograph_scheduler::Diffusion;
 
-/// How much the timesteps count.
+/// The weights of the timesteps in the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weighting {
     /// All the same: `L_simple`, equation 14 of <https://arxiv.org/abs/2006.11239>.

@@ -42,7 +42,7 @@ impl PatchDiscriminator {
         conv2d(x, &self.convs[last])
     }
 
-    /// What the discriminator minimises: the hinge loss, half of `max(0, 1 - D(image)) + max(0, 1 + D(decoded))`.
+    /// The loss of the discriminator, the hinge loss: half of `max(0, 1 - D(image)) + max(0, 1 + D(decoded))`.
     ///
     /// # Shapes
     /// - `image`, `decoded`: `[batch, 3, height, width]`; result: `[1]`
@@ -52,7 +52,7 @@ impl PatchDiscriminator {
         (real + fake) * 0.5
     }
 
-    /// What the autoencoder minimises: `-D(decoded)`.
+    /// The adversarial loss of the autoencoder: `-D(decoded)`.
     ///
     /// # Shapes
     /// - `decoded`: `[batch, 3, height, width]`; result: `[1]`

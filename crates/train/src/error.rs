@@ -113,9 +113,9 @@ pub enum TrainError {
         list: PathBuf,
         /// The first of them.
         bad: Vec<BadImage>,
-        /// How many there are.
+        /// The number of such images.
         count: usize,
-        /// How many images the list has.
+        /// The number of images in the list.
         of: usize,
     },
 }

@@ -26,7 +26,7 @@ pub(crate) struct Line {
     pub(crate) number: usize,
     pub(crate) file: PathBuf,
     pub(crate) caption: String,
-    /// What else the line says.
+    /// The other values of the line.
     pub(crate) labels: Map<String, Value>,
 }
 

@@ -1,4 +1,4 @@
-//! Training of pyrograph's models: what is minimised, on any burn device under autodiff.
+//! Training of pyrograph's models: losses, data and loops, on any burn device under autodiff.
 //!
 //! Losses are functions of a model's outputs, so that the models stay those of inference:
 //!

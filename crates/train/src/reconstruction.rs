@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::factor;
 use crate::{Bounds, TrainError};
 
-/// What the autoencoder minimises: these factors times its terms.
+/// The loss of an autoencoder: the sum of its terms, each times its factor.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoencoderLoss {
-    /// Of the image's mean absolute error.
+    /// Factor of the image's mean absolute error.
     pub absolute: f64,
-    /// Of its mean squared error, which leads away from images of one colour, where the absolute error is flat.
+    /// Factor of its mean squared error, which leads away from images of one colour, where the absolute error is flat.
     pub square: f64,
-    /// Of [`edge_loss`], which keeps lines sharp without the weights of another network.
+    /// Factor of [`edge_loss`], which keeps lines sharp without the weights of another network.
     pub edge: f64,
-    /// Of the mean [`kl_divergence`] of a latent value.
+    /// Factor of the mean [`kl_divergence`] of a latent value.
     pub kl: f64,
 }
 

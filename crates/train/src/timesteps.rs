@@ -30,7 +30,7 @@ pub struct ImportanceSampler {
     latest: Vec<Vec<f64>>,
 }
 
-/// How many losses of a timestep are remembered, and needed before its draws are more than uniform.
+/// The number of losses that are kept of each timestep. Until all timesteps have as many, draws are uniform.
 const HISTORY: usize = 10;
 /// The share of uniform draws, so that no timestep is forgotten.
 const UNIFORM: f64 = 0.001;

@@ -12,7 +12,7 @@ use crate::bounds::{not_negative, positive, within};
 use crate::seeds::mix;
 use crate::{Bounds, Ema, TrainError, clip_gradients};
 
-/// How a model is optimised. Every key has a default.
+/// The settings of the optimiser. Every key has a default.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainerConfig {
@@ -28,7 +28,7 @@ pub struct TrainerConfig {
     pub max_grad_norm: f64,
     /// Batches whose gradients are added up for a step; 1.
     pub gradient_accumulation: usize,
-    /// Of the averaged weights; 0.999.
+    /// The decay of the averaged weights; 0.999.
     pub ema_decay: f64,
     /// All random numbers follow from it; 0.
     pub seed: u64,

@@ -81,7 +81,7 @@ struct Overlap {
     left: usize,
     /// The input pixel of the first.
     from: usize,
-    /// How many there are.
+    /// The number of these output pixels.
     inside: usize,
 }
 

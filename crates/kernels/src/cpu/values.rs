@@ -11,7 +11,7 @@ use super::autodiff::track;
 pub(super) struct Values(FloatTensor<Flex>);
 
 impl Values {
-    /// Of a float32 tensor.
+    /// The values of a float32 tensor.
     pub(super) fn new(tensor: FloatTensor<Flex>) -> Self {
         Self(tensor)
     }

@@ -94,7 +94,7 @@ impl Adapter {
     }
 }
 
-/// Where an adapter computes best.
+/// The fastest form of sums of products on an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// In registers, on tiles in workgroup memory.

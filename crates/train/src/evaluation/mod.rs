@@ -1,4 +1,4 @@
-//! How good models are, in numbers.
+//! Measures of the quality of models.
 
 mod models;
 mod reconstruction;

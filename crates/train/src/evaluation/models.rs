@@ -12,15 +12,15 @@ use crate::denoising::no_text;
 use crate::image_grid::grid;
 use crate::{Dataset, TrainError};
 
-/// Images that go through a network at a time.
+/// Images per call of a network.
 const BATCH: usize = 16;
 
-/// Of no image there is no mean.
+/// The number of images, which must be at least one for a mean.
 fn some(count: usize) -> Result<usize, TrainError> {
     within("count", count, 1.., "at least 1").map(|()| count)
 }
 
-/// How close the first `count` images are to what an autoencoder makes of them: the mean
+/// The similarity of the first `count` images and their reconstructions by an autoencoder: the mean
 /// [`peak_signal_to_noise`] in decibels, and the mean [`structural_similarity`].
 ///
 /// # Errors

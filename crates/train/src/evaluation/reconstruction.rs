@@ -9,11 +9,11 @@ pub fn peak_signal_to_noise(a: &RgbImage, b: &RgbImage) -> f64 {
 
 /// Width and height of the window, in pixels.
 pub(super) const WINDOW: u32 = 2 * RADIUS as u32 + 1;
-/// Half the width of the window, beyond which its weights are nothing.
+/// Half the width of the window, beyond which its weights are zero.
 const RADIUS: usize = 5;
-/// The deviation of its weights, in pixels.
+/// The standard deviation of the window's weights, in pixels.
 const SIGMA: f64 = 1.5;
-/// What keeps the quotients from zero: (0.01 * 255)^2 and (0.03 * 255)^2.
+/// Constants that avoid a division by zero: (0.01 * 255)^2 and (0.03 * 255)^2.
 const C1: f64 = 6.5025;
 const C2: f64 = 58.5225;
 

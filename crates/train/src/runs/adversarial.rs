@@ -18,7 +18,7 @@ pub struct AdversarialConfig {
     pub start: usize,
     /// Channels of its first convolution; 32.
     pub channels: usize,
-    /// How many times it halves the size; 3.
+    /// The number of times that it halves the size; 3.
     pub halvings: usize,
 }
 

@@ -33,7 +33,7 @@ impl CaptionTokenizer {
         Self::from_parts(vocabulary, TokenizerConfig::default(), length)
     }
 
-    /// That of a checkpoint.
+    /// The tokenizer of a checkpoint.
     pub(crate) fn open(source: &TokenizerSource, length: usize) -> Result<Self, TrainError> {
         let (vocabulary, config) = match source {
             TokenizerSource::Clip { pad_token } => {

@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// What the type knows has its new value, and what it does not know stays, in tables of tables too.
+    /// Keys that the type knows have their new values, and all others stay, in tables of tables too.
     #[test]
     fn unknown_keys_are_written_back() {
         let file = json!({
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// What stands for a default in one class does not in another, and null is not written for what is not set.
+    /// Defaults are written, because other classes have others; null is not written.
     #[test]
     fn what_is_written_is_complete() {
         let file = json!({ "norm_eps": 0.1, "_use_default_values": ["norm_eps"], "force_upcast": true });

@@ -16,7 +16,7 @@ pub struct Recipe<C> {
     pub data: DataConfig,
     /// Files of the run, and when they are written.
     pub output: OutputConfig,
-    /// How the model is optimised.
+    /// The settings of the optimiser.
     pub trainer: TrainerConfig,
     /// The tables of the task.
     #[serde(flatten)]

@@ -12,11 +12,11 @@ use crate::{Batch, Dataset, TrainError, TrainerConfig};
 pub struct Setup {
     /// The images, checked.
     pub dataset: Dataset,
-    /// How they are batched.
+    /// Their batches.
     pub data: DataConfig,
     /// Files of the run, and when they are written.
     pub output: OutputConfig,
-    /// How the model is optimised.
+    /// The settings of the optimiser.
     pub trainer: TrainerConfig,
     /// The device of samples, without autodiff.
     pub device: Device,

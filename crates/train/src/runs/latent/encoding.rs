@@ -160,7 +160,7 @@ mod tests {
             latents_of(dataset, &self.opened(), &self.path("run"), &Device::flex()).expect("finite latents")
         }
 
-        /// What the folder holds, with the configuration of this place.
+        /// The autoencoder of the folder, with the configuration of this place.
         fn opened(&self) -> Autoencoder {
             let mut model = self.parsed().init(&Device::flex()).expect("a small autoencoder");
             load(&mut model, self.component().weights.as_ref(), DType::F32).expect("its own weights");
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// Whatever changes the latents changes the name of their file, and nothing else does.
+    /// The name of the file changes if and only if the latents change.
     #[test]
     fn latents_are_known_by_all_that_they_depend_on() {
         let mut place = Place::new();
