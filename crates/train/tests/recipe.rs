@@ -69,7 +69,7 @@ fn unknown_keys_of_networks_are_named() {
     }
     let folder = images();
     let folder = folder.path();
-    let typing_error = |text: &str, header: &str| text.replace(header, &format!("{header}\nlayers_per_blok = 3"));
+    let typing_error = |text: &str, header: &str| text.replace(header, &format!("{header}\nblock_layers = 3"));
     for error in [
         error::<AutoencoderTask>(&typing_error(AUTOENCODER, "[model]"), folder),
         error::<VqTask>(&typing_error(VQ, "[model]"), folder),
@@ -80,7 +80,7 @@ fn unknown_keys_of_networks_are_named() {
         error::<ClipTask>(&typing_error(CLIP, "[model]"), folder),
         error::<ClipTask>(&typing_error(CLIP, "[model.vision_config]"), folder),
     ] {
-        assert!(error.contains("layers_per_blok` = 3 is unknown"), "{error}");
+        assert!(error.contains("block_layers` = 3 is unknown"), "{error}");
     }
     // The keys that diffusers writes are known, although not all of them are read.
     let pasted = LATENT.replace("[unet]", "[unet]\n_class_name = \"UNet2DConditionModel\"\ndropout = 0.0");
