@@ -159,7 +159,7 @@ fn object_count(image: &RgbImage) -> usize {
     let background = background(image);
     let pixels = |x: u32| (0..height).filter(|&y| is_object(image.get_pixel(x, y), background)).count();
     let middle = (width * 7 / 16)..(width * 9 / 16);
-    let least = middle.map(pixels).min().unwrap_or(0);
     let most = (0..width).map(pixels).max().unwrap_or(0);
+    let least = middle.map(pixels).min().unwrap_or(most);
     if 4 * least < most { 2 } else { 1 }
 }

@@ -87,7 +87,7 @@ fn unknown_keys_of_networks_are_named() {
     Recipe::<LatentTaskConfig>::new(table(&pasted, folder)).expect("known keys");
 }
 
-/// What the checkpoint of `[start]` decides cannot be set beside it.
+/// Such tables would have no effect, because the checkpoint has its own.
 #[test]
 fn tables_beside_a_checkpoint_are_refused() {
     let folder = images();
